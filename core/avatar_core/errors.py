@@ -1,0 +1,194 @@
+"""One tree of typed errors, mapped once to gRPC codes, exit codes, actors and advice.
+
+Every failure a person can meet is an `AvatarError` with a `Reason`. The table `REASONS` says the rest, so a
+gRPC server, a Job's exit code, a condition and a terminal all tell the same story.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+DOMAIN = "avatars.dev"
+
+
+class Actor(StrEnum):
+    """Who can do something about it."""
+
+    USER = "user"
+    ADMIN = "admin"
+    NOBODY = "nobody"
+
+
+class Reason(StrEnum):
+    """Why something failed, in the CamelCase of Kubernetes conditions."""
+
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_ARGUMENT = "InvalidArgument"
+    INVALID_AUDIO = "InvalidAudio"
+    AUDIO_TOO_LONG = "AudioTooLong"
+    INVALID_PICTURE = "InvalidPicture"
+    NO_FACE = "NoFace"
+    SEVERAL_FACES = "SeveralFaces"
+    FACE_TOO_SMALL = "FaceTooSmall"
+    AVATAR_NOT_FOUND = "AvatarNotFound"
+    AVATAR_INVALID = "AvatarInvalid"
+    PROVIDER_NOT_FOUND = "ProviderNotFound"
+    LLM_UNAUTHORIZED = "LLMUnauthorized"
+    LLM_NOT_FOUND = "LLMNotFound"
+    LLM_BAD_REQUEST = "LLMBadRequest"
+    LLM_RATE_LIMITED = "LLMRateLimited"
+    LLM_UNAVAILABLE = "LLMUnavailable"
+    LLM_INTERRUPTED = "LLMInterrupted"
+    LLM_EMPTY_REPLY = "LLMEmptyReply"
+    LLM_REFUSED = "LLMRefused"
+    VOICE_NOT_FOUND = "VoiceNotFound"
+    TEXT_UNREADABLE = "TextUnreadable"
+    SPEECH_UNAUTHORIZED = "SpeechUnauthorized"
+    SPEECH_NOT_FOUND = "SpeechNotFound"
+    SPEECH_BAD_REQUEST = "SpeechBadRequest"
+    SPEECH_RATE_LIMITED = "SpeechRateLimited"
+    SPEECH_UNAVAILABLE = "SpeechUnavailable"
+    SPEECH_INVALID = "SpeechInvalid"
+    SPEECH_SILENT = "SpeechSilent"
+    WEIGHTS_MISSING = "WeightsMissing"
+    OVERLOADED = "Overloaded"
+    INFERENCE_UNAVAILABLE = "InferenceUnavailable"
+    UNAUTHENTICATED = "Unauthenticated"
+    SLOW_READER = "SlowReader"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    CANCELLED = "Cancelled"
+    STORE_FULL = "StoreFull"
+    STORE_DENIED = "StoreDenied"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    MISSING_DEPENDENCY = "MissingDependency"
+    INTERNAL = "Internal"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonInfo:
+    """What follows from a reason.
+
+    Attributes:
+        grpc: name of the gRPC status code.
+        exit_code: of a process that ends by it: 2 for a bad command line or manifest, 10..39 final,
+            40..69 worth another attempt, 70 a bug, 124 out of time, 130 cancelled.
+        actor: who can mend it.
+        retry: whether the same request may succeed later with nothing changed.
+        advice: one sentence for a person.
+    """
+
+    grpc: str
+    exit_code: int
+    actor: Actor
+    retry: bool
+    advice: str
+
+
+_USER, _ADMIN, _NOBODY = Actor.USER, Actor.ADMIN, Actor.NOBODY
+_BAD = "INVALID_ARGUMENT"
+
+REASONS: dict[Reason, ReasonInfo] = {
+    Reason.INVALID_SPEC: ReasonInfo(_BAD, 2, _USER, False, "Correct the named field and apply again."),
+    Reason.INVALID_ARGUMENT: ReasonInfo(_BAD, 2, _USER, False, "Correct the named field and send it again."),
+    Reason.INVALID_AUDIO: ReasonInfo(_BAD, 10, _USER, False, "Give a file with one readable sound track."),
+    Reason.AUDIO_TOO_LONG: ReasonInfo(_BAD, 10, _USER, False, "Cut the sound into shorter pieces."),
+    Reason.INVALID_PICTURE: ReasonInfo(_BAD, 10, _USER, False, "Give a JPEG, PNG or a short video."),
+    Reason.NO_FACE: ReasonInfo(_BAD, 11, _USER, False, "Use a picture with one face seen from the front."),
+    Reason.SEVERAL_FACES: ReasonInfo(_BAD, 11, _USER, False, "Crop the picture or say which face to take."),
+    Reason.FACE_TOO_SMALL: ReasonInfo(_BAD, 11, _USER, False, "Use a picture in which the face is larger."),
+    Reason.AVATAR_NOT_FOUND: ReasonInfo("NOT_FOUND", 12, _USER, False, "Prepare it with `avatar prepare FILE`."),
+    Reason.AVATAR_INVALID: ReasonInfo("FAILED_PRECONDITION", 12, _USER, False, "Prepare the avatar again."),
+    Reason.PROVIDER_NOT_FOUND: ReasonInfo("NOT_FOUND", 13, _USER, False, "Name a provider or use `text`."),
+    Reason.LLM_UNAUTHORIZED: ReasonInfo("FAILED_PRECONDITION", 14, _ADMIN, False, "Check the LLM's API key."),
+    Reason.LLM_NOT_FOUND: ReasonInfo("FAILED_PRECONDITION", 14, _USER, False, "Check base URL and model name."),
+    Reason.LLM_BAD_REQUEST: ReasonInfo("FAILED_PRECONDITION", 14, _USER, False, "Change prompt or model."),
+    Reason.LLM_RATE_LIMITED: ReasonInfo("UNAVAILABLE", 40, _ADMIN, True, "Wait, or raise the LLM's quota."),
+    Reason.LLM_UNAVAILABLE: ReasonInfo("UNAVAILABLE", 41, _ADMIN, True, "Check that the LLM server runs."),
+    Reason.LLM_INTERRUPTED: ReasonInfo("UNAVAILABLE", 41, _NOBODY, True, "Try again; the reply was cut off."),
+    Reason.LLM_EMPTY_REPLY: ReasonInfo("FAILED_PRECONDITION", 15, _USER, False, "Rephrase the prompt."),
+    Reason.LLM_REFUSED: ReasonInfo("FAILED_PRECONDITION", 15, _USER, False, "Rephrase the prompt."),
+    Reason.VOICE_NOT_FOUND: ReasonInfo(_BAD, 16, _USER, False, "Choose a voice the provider has."),
+    Reason.TEXT_UNREADABLE: ReasonInfo(_BAD, 16, _USER, False, "Choose a voice for the text's language."),
+    Reason.SPEECH_UNAUTHORIZED: ReasonInfo("FAILED_PRECONDITION", 17, _ADMIN, False, "Check the TTS's API key."),
+    Reason.SPEECH_NOT_FOUND: ReasonInfo("FAILED_PRECONDITION", 17, _USER, False, "Check TTS URL and model."),
+    Reason.SPEECH_BAD_REQUEST: ReasonInfo("FAILED_PRECONDITION", 17, _USER, False, "Change text or voice."),
+    Reason.SPEECH_RATE_LIMITED: ReasonInfo("UNAVAILABLE", 42, _ADMIN, True, "Wait, or raise the TTS's quota."),
+    Reason.SPEECH_UNAVAILABLE: ReasonInfo("UNAVAILABLE", 43, _ADMIN, True, "Check that the TTS server runs."),
+    Reason.SPEECH_INVALID: ReasonInfo("FAILED_PRECONDITION", 18, _ADMIN, False, "Check that the URL is a TTS."),
+    Reason.SPEECH_SILENT: ReasonInfo("FAILED_PRECONDITION", 18, _USER, False, "Choose another voice."),
+    Reason.WEIGHTS_MISSING: ReasonInfo("FAILED_PRECONDITION", 19, _ADMIN, False, "Run `avatar weights fetch`."),
+    Reason.OVERLOADED: ReasonInfo("RESOURCE_EXHAUSTED", 44, _ADMIN, True, "Try again later or add a server."),
+    Reason.INFERENCE_UNAVAILABLE: ReasonInfo("UNAVAILABLE", 45, _ADMIN, True, "Check the inference server."),
+    Reason.UNAUTHENTICATED: ReasonInfo("UNAUTHENTICATED", 20, _ADMIN, False, "Send a token for this server."),
+    Reason.SLOW_READER: ReasonInfo("ABORTED", 46, _USER, True, "Read the video as it comes."),
+    Reason.DEADLINE_EXCEEDED: ReasonInfo("DEADLINE_EXCEEDED", 124, _USER, False, "Raise `timeoutSeconds`."),
+    Reason.CANCELLED: ReasonInfo("CANCELLED", 130, _USER, False, "It was asked for."),
+    Reason.STORE_FULL: ReasonInfo("FAILED_PRECONDITION", 21, _ADMIN, False, "Make room in the video store."),
+    Reason.STORE_DENIED: ReasonInfo("FAILED_PRECONDITION", 21, _ADMIN, False, "Allow writing to the store."),
+    Reason.STORE_UNAVAILABLE: ReasonInfo("UNAVAILABLE", 47, _ADMIN, True, "Check that the store is reachable."),
+    Reason.MISSING_DEPENDENCY: ReasonInfo("FAILED_PRECONDITION", 22, _USER, False, "Run `avatar doctor`."),
+    Reason.INTERNAL: ReasonInfo("INTERNAL", 70, _NOBODY, False, "This is a bug; please report it."),
+}
+
+
+class AvatarError(Exception):
+    """A failure with a typed reason.
+
+    Args:
+        reason: one of `Reason`.
+        message: a sentence: what is wrong, the allowed range, what to do. Never holds a secret.
+        field: path of the wrong field, such as "spec.video.fps".
+        retry_after: seconds after which another try makes sense.
+    """
+
+    def __init__(
+        self, reason: Reason, message: str, *, field: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.field = field
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+    @property
+    def info(self) -> ReasonInfo:
+        """What follows from the reason."""
+        return REASONS[self.reason]
+
+
+class InvalidInputError(AvatarError):
+    """Something a person or a client sent is wrong; the same again would be wrong again."""
+
+
+class ProviderError(AvatarError):
+    """An LLM or TTS did not do its part."""
+
+
+class InferenceError(AvatarError):
+    """The inference server did not do its part."""
+
+
+class StoreError(AvatarError):
+    """The store did not take or give an object."""
+
+
+class DeadlineError(AvatarError):
+    """Time ran out.
+
+    Args:
+        stage: the stage that was running, such as "render".
+        percent: how far that stage was, 0 to 100.
+        seconds: the limit.
+    """
+
+    def __init__(self, stage: str, percent: int, seconds: float) -> None:
+        super().__init__(
+            Reason.DEADLINE_EXCEEDED,
+            f"time ran out after {seconds:g} s in stage {stage} at {percent} %; raise spec.timeoutSeconds",
+        )
+        self.stage = stage
+        self.percent = percent

@@ -1,0 +1,48 @@
+"""Every limit and default in one place; schemas, servers, docs and messages take them from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FPS_MIN, FPS_MAX = 12, 30
+BATCH_MIN, BATCH_MAX = 1, 4
+HEIGHT_MIN, HEIGHT_MAX = 128, 2160
+
+SAMPLE_RATE_MIN, SAMPLE_RATE_MAX = 8_000, 48_000
+LIP_RATE = 16_000
+"""Lips are drawn from 16 kHz mono sound, whatever the sound track's rate."""
+MAX_AUDIO_SECONDS = 3600
+MAX_AUDIO_CHUNK_BYTES = 256 * 1024
+MAX_SOURCE_CHUNK_BYTES = 1024 * 1024
+MAX_SOURCE_BYTES = 256 * 1024 * 1024
+READ_AHEAD_SECONDS = 30
+SLOW_READER_SECONDS = 30
+
+LEAD_IN_MS, LEAD_IN_MS_MAX = 120, 2000
+TAIL_MS, TAIL_MS_MAX = 300, 5000
+LATENCY_BUDGET_MS, LATENCY_BUDGET_MS_MIN, LATENCY_BUDGET_MS_MAX = 250, 50, 5000
+
+PROMPT_BYTES_MAX = 8 * 1024
+TEXT_BYTES_MAX = 16 * 1024
+MAX_TOKENS_DEFAULT, MAX_TOKENS_MAX = 100, 4096
+TIMEOUT_SECONDS_DEFAULT, TIMEOUT_SECONDS_MAX = 120, 86_400
+START_TIMEOUT_SECONDS_DEFAULT = 300
+VIDEO_TTL_SECONDS_DEFAULT, VIDEO_TTL_SECONDS_MAX = 3600, 30 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named pair of speed and quality; explicit fields of a spec win over it."""
+
+    fps: int
+    batch_size: int
+    max_tokens: int = MAX_TOKENS_DEFAULT
+
+
+PROFILES: dict[str, Profile] = {
+    "fast": Profile(fps=12, batch_size=1),
+    "balanced": Profile(fps=15, batch_size=2),
+    "quality": Profile(fps=18, batch_size=2),
+    "legacy": Profile(fps=25, batch_size=4, max_tokens=150),
+}
+DEFAULT_PROFILE = "balanced"

@@ -1,0 +1,1 @@
+"""The gRPC server that draws faces: scheduler, engines, compositor, encoder and a small client."""

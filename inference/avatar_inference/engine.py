@@ -1,0 +1,115 @@
+"""What an engine is: something that listens to one stream's sound and draws mouths for many.
+
+The server knows engines only by this protocol. An engine never sees streams, deadlines or codecs; the
+scheduler never sees features or tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_inference.bundle import Bundle
+
+CROP = 256
+"""Engines draw square crops of this many pixels."""
+
+Crops = NDArray[np.uint8]
+"""uint8 RGB [B, 256, 256, 3]."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFrame:
+    """One frame for an engine to draw.
+
+    Attributes:
+        avatar: what `Engine.load` returned for the stream's bundle.
+        picture: index of the bundle's picture behind this frame.
+        feature: what the stream's `FeatureStream` gave for this frame.
+    """
+
+    avatar: Any
+    picture: int
+    feature: Any
+
+
+class FeatureStream(Protocol):
+    """Listens to one stream: 16 kHz mono sound in, one feature a frame out, in order, each exactly once.
+
+    Results depend on sample positions and flushes alone, never on how the sound was chunked.
+    """
+
+    def push(self, samples: NDArray[np.float32]) -> Sequence[Any]:
+        """Takes sound that follows (float32 [n], -1..1); returns features of frames whose window is complete."""
+        ...
+
+    def flush(self, frames: int) -> Sequence[Any]:
+        """An utterance ends at the sound pushed so far: returns the features missing up to `frames` in all.
+
+        Windows that reach past the end see silence there. Sound may follow.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """How to make a bundle.
+
+    Attributes:
+        name: for people.
+        face_box: (x, y, width, height) in pixels of the source, or None to look for the face.
+        face_index: take this one of several faces, counted from the largest, from 1; 0 refuses several.
+    """
+
+    name: str
+    face_box: tuple[int, int, int, int] | None = None
+    face_index: int = 0
+
+
+PrepareProgress = Callable[[str, int, int], None]
+"""Called with stage, pictures done and pictures in all (0 while unknown)."""
+
+
+class Engine(Protocol):
+    """A way to draw faces. Methods run in one engine thread, `features` and `prepare` in others."""
+
+    @property
+    def name(self) -> str:
+        """Short name for receipts, such as "preview"."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a receipt must say about this engine's pictures."""
+        ...
+
+    @property
+    def batch_sizes(self) -> Sequence[int]:
+        """Batch sizes that run fastest, ascending; the server pads a batch to the next one. Empty: any."""
+        ...
+
+    def builtin(self, name: str) -> Path | None:
+        """Folder of the built-in bundle of this name, if there is one."""
+        ...
+
+    def prepare(self, source: Path, options: PrepareOptions, progress: PrepareProgress) -> Bundle:
+        """Makes a bundle from a photograph or video. Raises InvalidInputError with NoFace, SeveralFaces, …"""
+        ...
+
+    def load(self, bundle: Bundle) -> Any:
+        """Whatever `render` needs of a bundle, held while streams use it."""
+        ...
+
+    def features(self, fps: Fraction) -> FeatureStream:
+        """A listener for a new stream."""
+        ...
+
+    def render(self, frames: Sequence[EngineFrame]) -> Crops:
+        """Draws all frames in one go: uint8 RGB [len(frames), 256, 256, 3]. Frames are independent."""
+        ...

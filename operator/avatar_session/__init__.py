@@ -1,0 +1,1 @@
+"""What runs inside one session: llm -> speech -> render -> publish."""

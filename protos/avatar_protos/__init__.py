@@ -1,0 +1,1 @@
+"""Generated code of the gRPC contract; `protos/generate.py` makes it."""

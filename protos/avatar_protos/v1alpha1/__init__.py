@@ -1,0 +1,1 @@
+"""Generated from protos/avatars/inference/v1alpha1/lip_sync.proto."""
