@@ -1,0 +1,1 @@
+"""The `preview` engine: procedural lips on the CPU, no weights, no torch."""
