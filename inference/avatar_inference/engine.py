@@ -76,6 +76,37 @@ PrepareProgress = Callable[[str, int, int], None]
 """Called with stage, pictures done and pictures in all (0 while unknown)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a source worth knowing that did not stop its preparation.
+
+    Attributes:
+        reason: typed name in CamelCase, such as "NoFace" or "SeveralFaces".
+        message: a sentence with what to do.
+        first_picture, last_picture: the pictures it applies to, counted from 0, both included.
+    """
+
+    reason: str
+    message: str
+    first_picture: int
+    last_picture: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What preparation made of a source.
+
+    Attributes:
+        bundle: the avatar, not stored yet. Its pictures may live in a temporary file that vanishes with them.
+        findings: what a person should know about the source, by first picture.
+        preview_png: a PNG of the first picture with a face, its box and mask drawn on it.
+    """
+
+    bundle: Bundle
+    findings: tuple[Finding, ...]
+    preview_png: bytes
+
+
 class Engine(Protocol):
     """A way to draw faces. Methods run in one engine thread, `features` and `prepare` in others."""
 
@@ -98,7 +129,7 @@ class Engine(Protocol):
         """Folder of the built-in bundle of this name, if there is one."""
         ...
 
-    def prepare(self, source: Path, options: PrepareOptions, progress: PrepareProgress) -> Bundle:
+    def prepare(self, source: Path, options: PrepareOptions, progress: PrepareProgress) -> Prepared:
         """Makes a bundle from a photograph or video. Raises InvalidInputError with NoFace, SeveralFaces, …"""
         ...
 
