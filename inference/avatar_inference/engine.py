@@ -46,7 +46,7 @@ class FeatureStream(Protocol):
     """
 
     def push(self, samples: NDArray[np.float32]) -> Sequence[Any]:
-        """Takes sound that follows (float32 [n], -1..1); returns features of frames whose window is complete."""
+        """Takes sound that follows (float32 [n], -1..1); returns the features now complete."""
         ...
 
     def flush(self, frames: int) -> Sequence[Any]:
