@@ -1,4 +1,4 @@
-"""Generates `avatar_protos` from the .proto files; `--check` only tells whether the committed code is stale."""
+"""Generates `avatar_protos` from the .proto files; `--check` only tells whether committed code is stale."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def generate(target: Path) -> None:
             for made in Path(scratch).rglob("*.py*"):
                 # protoc names modules after the .proto's folders; ours live below avatar_protos.
                 package = proto.rsplit("/", 1)[0].replace("/", ".")
-                text = made.read_text().replace(f"from {package} import", f"from avatar_protos.{version} import")
+                ours = f"avatar_protos.{version}"
+                text = made.read_text().replace(f"from {package} import", f"from {ours} import")
                 (folder / made.name).write_text(text)
 
 
@@ -41,7 +42,8 @@ def stale() -> list[str]:
         return [
             str(path)
             for path in made
-            if not (PACKAGE / path).exists() or not filecmp.cmp(Path(scratch, path), PACKAGE / path, shallow=False)
+            if not (PACKAGE / path).exists()
+            or not filecmp.cmp(Path(scratch, path), PACKAGE / path, shallow=False)
         ]
 
 

@@ -101,7 +101,9 @@ class SessionSpec(Resource):
     speech: SpeechSpec = SpeechSpec()
     video: VideoSpec = VideoSpec()
     start_timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = limits.START_TIMEOUT_SECONDS_DEFAULT
-    timeout_seconds: Annotated[int, Field(ge=1, le=limits.TIMEOUT_SECONDS_MAX)] = limits.TIMEOUT_SECONDS_DEFAULT
+    timeout_seconds: Annotated[int, Field(ge=1, le=limits.TIMEOUT_SECONDS_MAX)] = (
+        limits.TIMEOUT_SECONDS_DEFAULT
+    )
     video_ttl_seconds: Seconds = Field(default=limits.VIDEO_TTL_SECONDS_DEFAULT, alias="videoTTLSeconds")
     ttl_seconds_after_finished: Seconds | None = None
     suspend: bool = False
