@@ -1,0 +1,53 @@
+# Every target makes its own .venv first; the stamps in it let the next run skip that.
+VENV := .venv/bin
+DEMO := .venv/.demo
+DEV := .venv/.dev
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --group build
+ARGS ?=
+
+.PHONY: help demo test lint format protos lock bench clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(DEMO) ## Make a talking video: out/hello.mp4
+	@$(VENV)/avatar demo $(ARGS)
+
+test: $(DEV) ## Run the tests; choose some with ARGS="tests/core -k name"
+	@$(VENV)/pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(DEV) ## Check style, types, import contracts and the gRPC contract
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+	$(VENV)/python protos/generate.py --check
+	$(VENV)/buf lint protos
+
+format: $(DEV) ## Put the code into its one format
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+protos: $(DEV) ## Generate avatar_protos from the .proto files
+	$(VENV)/python protos/generate.py
+
+lock: ## Pin every dependency anew in requirements/ (needs uv)
+	$(LOCK) --extra dev pyproject.toml --upgrade --output-file requirements/dev.txt
+	$(LOCK) --extra demo pyproject.toml --constraints requirements/dev.txt --output-file requirements/demo.txt
+
+bench: $(DEV) ## Measure what docs/benchmarks.md states
+	@$(VENV)/python -m benchmarks $(ARGS)
+
+clean: ## Remove everything that make made, .venv too
+	rm -rf .venv out build dist *.egg-info .coverage* .hypothesis .import_linter_cache
+	find . \( -name __pycache__ -o -name '.*_cache' \) -prune -exec rm -rf {} +
+
+$(DEMO): requirements/demo.txt pyproject.toml
+	@tools/bootstrap demo
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml
+	@tools/bootstrap dev
+	@touch $@ $(DEMO)
