@@ -1,0 +1,279 @@
+"""Where videos and their receipts live: one small interface over files, S3, GCS and Azure.
+
+An object is either wholly there or not at all: files are renamed into place, uploads completed at the end.
+Credentials are explicit (environment variables); the cloud's metadata address is never asked for any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from avatar_core.errors import AvatarError, InvalidInputError, Reason, StoreError
+from avatar_core.store_errors import typed_store_error
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+BLOCK_BYTES = 1024 * 1024
+SMALL_OBJECT_BYTES = 16 * BLOCK_BYTES
+"""`Store.get` is for receipts and replies, not for videos."""
+
+_CREDENTIALS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "s3": (
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"),
+        ("AWS_SKIP_SIGNATURE",),
+    ),
+    "gs": (
+        ("GOOGLE_APPLICATION_CREDENTIALS",),
+        ("GOOGLE_SERVICE_ACCOUNT",),
+        ("GOOGLE_SERVICE_ACCOUNT_KEY",),
+        ("GOOGLE_SKIP_SIGNATURE",),
+    ),
+    "az": (
+        ("AZURE_STORAGE_ACCOUNT_KEY",),
+        ("AZURE_STORAGE_SAS_TOKEN",),
+        ("AZURE_STORAGE_CLIENT_ID", "AZURE_STORAGE_CLIENT_SECRET", "AZURE_STORAGE_TENANT_ID"),
+        ("AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"),
+        ("AZURE_SKIP_SIGNATURE",),
+    ),
+}
+"""Sets of environment variables, any one of which is enough to sign requests (or says not to)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was put.
+
+    Attributes:
+        key: its name in the store.
+        size: bytes.
+        sha256: of the content, 64 hexadecimal digits.
+    """
+
+    key: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An object in the store.
+
+    Attributes:
+        key: its name in the store.
+        size: bytes.
+        modified: when it was put, with a time zone.
+    """
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class Store(Protocol):
+    """Objects by key, such as "default/<uid>/video.mp4". Every method may raise StoreError."""
+
+    async def put(self, key: str, source: bytes | Path | AsyncIterable[bytes], content_type: str) -> Stored:
+        """Stores a whole object, replacing an earlier one; nothing is visible before it is complete."""
+        ...
+
+    async def get(self, key: str) -> bytes | None:
+        """A small object (at most 16 MiB), or None when there is none."""
+        ...
+
+    def read(self, key: str) -> AsyncIterator[bytes]:
+        """An object of any size in pieces. Raises StoreError when there is none."""
+        ...
+
+    async def head(self, key: str) -> Entry | None:
+        """What is known about an object, or None when there is none."""
+        ...
+
+    def list(self, prefix: str = "") -> AsyncIterator[Entry]:
+        """All objects below a folder, in no particular order."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Removes an object; one that is gone already is no error."""
+        ...
+
+
+class ObjectStore:
+    """A store by URL.
+
+    Args:
+        url: a folder or file:///folder (made when missing), s3://bucket/prefix, gs://bucket/prefix,
+            az://account/container/prefix, or memory:// (gone with the process). Cloud stores take region,
+            endpoint and credentials from the variables their own tools use (AWS_…, GOOGLE_…, AZURE_…).
+
+    Raises:
+        InvalidInputError: the URL is of no known kind.
+        StoreError: the folder can't be made, or credentials are missing (the message names the variables).
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._folder = _local_folder(url)
+        try:
+            self._store = _open(url, self._folder)
+        except (AvatarError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            raise typed_store_error(error, "open", url) from None
+
+    async def put(self, key: str, source: bytes | Path | AsyncIterable[bytes], content_type: str) -> Stored:
+        """Stores a whole object; see `Store.put`."""
+        import obstore
+
+        if isinstance(source, Path):
+            source = _blocks(source)
+        digest = _Digest()
+        body: Any = digest.take(source) if isinstance(source, bytes) else digest.through(source)
+        # Files have no attributes: their suffix tells the type to whoever serves them.
+        attributes = None if self._folder else {"Content-Type": content_type}
+        try:
+            await obstore.put_async(self._store, key, body, attributes=attributes)
+        except Exception as error:
+            raise _mapped(error, "write", f"{self.url}/{key}") from None
+        return Stored(key, digest.size, digest.hexdigest())
+
+    async def get(self, key: str) -> bytes | None:
+        """A small object; see `Store.get`."""
+        import obstore
+
+        try:
+            found = await obstore.get_async(self._store, key)
+            if found.meta["size"] > SMALL_OBJECT_BYTES:
+                raise StoreError(
+                    Reason.STORE_DENIED, f"{key} has {found.meta['size']} bytes; read it in pieces"
+                )
+            return bytes(await found.bytes_async())
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise _mapped(error, "read", f"{self.url}/{key}") from None
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        """An object in pieces; see `Store.read`."""
+        import obstore
+
+        try:
+            async for piece in (await obstore.get_async(self._store, key)).stream(min_chunk_size=BLOCK_BYTES):
+                yield bytes(piece)
+        except Exception as error:
+            raise _mapped(error, "read", f"{self.url}/{key}") from None
+
+    async def head(self, key: str) -> Entry | None:
+        """What is known about an object; see `Store.head`."""
+        import obstore
+
+        try:
+            return _entry(await obstore.head_async(self._store, key))
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise _mapped(error, "read", f"{self.url}/{key}") from None
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Entry]:
+        """All objects below a folder; see `Store.list`."""
+        import obstore
+
+        try:
+            async for batch in obstore.list(self._store, prefix=prefix or None):
+                for meta in batch:
+                    yield _entry(meta)
+        except Exception as error:
+            raise _mapped(error, "list", f"{self.url}/{prefix}") from None
+
+    async def delete(self, key: str) -> None:
+        """Removes an object; see `Store.delete`."""
+        import obstore
+
+        if self._folder and not (self._folder / key).parent.resolve().is_relative_to(self._folder.resolve()):
+            # A symbolic link to somewhere else: what is there is not ours to remove.
+            raise StoreError(Reason.STORE_DENIED, f"{key} lies outside {self.url}; it is left alone")
+        try:
+            await obstore.delete_async(self._store, key)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise _mapped(error, "delete", f"{self.url}/{key}") from None
+
+
+class _Digest:
+    """Size and hash of what passes through."""
+
+    def __init__(self) -> None:
+        self._hash, self.size = hashlib.sha256(), 0
+
+    def take(self, piece: bytes) -> bytes:
+        self._hash.update(piece)
+        self.size += len(piece)
+        return piece
+
+    async def through(self, source: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        async for piece in source:
+            yield self.take(piece)
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+async def _blocks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
+            yield block
+
+
+def _mapped(error: Exception, action: str, where: str) -> AvatarError:
+    return error if isinstance(error, AvatarError) else typed_store_error(error, action, where)
+
+
+def _entry(meta: Any) -> Entry:
+    return Entry(meta["path"], meta["size"], meta["last_modified"])
+
+
+def _local_folder(url: str) -> Path | None:
+    """The folder a URL means, or None for any other store."""
+    if "://" not in url:
+        return Path(url).absolute()
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def _open(url: str, folder: Path | None) -> Any:
+    """The obstore object behind a URL."""
+    from obstore.store import LocalStore, MemoryStore, from_url
+
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        return LocalStore(folder, automatic_cleanup=True)
+    scheme = urlsplit(url).scheme
+    if scheme == "memory":
+        return MemoryStore()
+    if scheme not in _CREDENTIALS:
+        known = "a folder, file://, s3://, gs://, az:// or memory://"
+        raise InvalidInputError(Reason.INVALID_ARGUMENT, f"{url!r} must be {known}", field="store")
+    _require_credentials(scheme)
+    retry: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
+    options: Any = {"connect_timeout": "5s", "read_timeout": "20s", "timeout": "1h"}
+    return from_url(url, retry_config=retry, client_options=options)
+
+
+def _require_credentials(scheme: str) -> None:
+    """Refuses to go on without credentials: the library would ask the cloud's metadata address for some."""
+    choices = _CREDENTIALS[scheme]
+    if not any(all(os.environ.get(name, "false") != "false" for name in names) for names in choices):
+        wanted = ", or ".join(" and ".join(names) for names in choices)
+        raise StoreError(
+            Reason.STORE_DENIED, f"no credentials for {scheme}:// in the environment; set {wanted}"
+        )
