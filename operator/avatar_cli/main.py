@@ -1,0 +1,75 @@
+"""Where `avatar` begins. Only what every call needs is imported here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from avatar_cli.failure import tell
+from avatar_cli.lazy import LazyGroup
+from avatar_core.errors import AvatarError, Reason
+
+COMMANDS = {
+    "demo": ("avatar_cli.commands.demo", "Make a first talking video, out/hello.mp4."),
+    "run": ("avatar_cli.commands.run", "Make the videos a manifest, a text, a prompt or a sound asks for."),
+    "serve": ("avatar_cli.commands.serve", "Start the inference server."),
+    "prepare": ("avatar_cli.commands.prepare", "Make an avatar from a photograph or a video."),
+    "cleanup": ("avatar_cli.commands.cleanup", "Delete videos past their expiry."),
+    "doctor": ("avatar_cli.commands.doctor", "Tell what works here and how to mend what does not."),
+    "completion": ("avatar_cli.commands.completion", "Print a shell's completion script."),
+}
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"avatar {version('avatar-operator')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Start with `avatar demo`. If something does not work, ask `avatar doctor`.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version.",
+)
+def cli() -> None:
+    """Talking faces: a prompt becomes a reply, a voice and a video of a face saying it."""
+
+
+def main() -> NoReturn:
+    """Runs the command line; the exit code follows the reason of a failure."""
+    name = "kubectl avatar" if Path(sys.argv[0]).name == "kubectl-avatar" else "avatar"
+    sys.exit(_run(name, as_json="--json" in sys.argv))
+
+
+def _run(name: str, *, as_json: bool) -> int:
+    try:
+        # Not standalone: click would print its own errors, and give every failure of ours a traceback.
+        return cli.main(prog_name=name, complete_var="_AVATAR_COMPLETE", standalone_mode=False) or 0
+    except NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except (AvatarError, click.ClickException) as error:
+        return tell(error, as_json=as_json)
+    except (click.Abort, KeyboardInterrupt):
+        cancelled = AvatarError(Reason.CANCELLED, "stopped; nothing half-made was left behind")
+        return tell(cancelled, as_json=as_json)
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough; what is still buffered must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

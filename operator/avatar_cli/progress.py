@@ -1,0 +1,123 @@
+"""How far a run is, as plain values: what every display shows, apart from how it looks.
+
+Times are seconds of one monotonic clock, handed in, so that nothing here waits or guesses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+TITLES = {"llm": "write", "speech": "speak", "render": "draw", "publish": "publish", "prepare": "prepare"}
+"""What a stage does, in a word for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """One stage.
+
+    Attributes:
+        stage: such as "render".
+        unit: of `done` and `total`: "tokens", "seconds", "frames", "pictures" or "bytes".
+        done: so far.
+        total: in all, None while unknown.
+        began, seen: when it was first and last heard of.
+        finished: it is over.
+    """
+
+    stage: str
+    unit: str
+    began: float
+    seen: float
+    done: float = 0
+    total: float | None = None
+    finished: bool = False
+
+    @property
+    def percent(self) -> int | None:
+        """0 to 100, rounded down; None while the total is unknown."""
+        if self.finished:
+            return 100
+        return None if not self.total else min(100, int(100 * self.done / self.total))
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second since it began; None before there is anything to divide."""
+        spent = self.seen - self.began
+        return self.done / spent if spent > 0 and self.done else None
+
+    def eta(self, now: float) -> float | None:
+        """Seconds until it is over at the rate so far; None while unknown or over."""
+        if self.finished or not self.total or not self.rate:
+            return None
+        return max(0.0, (self.total - self.done) / self.rate - (now - self.seen))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """All stages of one run, in the order they were first heard of, and what is waited for, if anything."""
+
+    stages: tuple[StageProgress, ...] = ()
+    note: str = ""
+
+    def update(
+        self,
+        stage: str,
+        unit: str,
+        now: float,
+        *,
+        done: float,
+        total: float | None = None,
+        finished: bool = False,
+    ) -> Progress:
+        """With news of one stage. Nothing ever goes back: an older count changes only the time."""
+        known = next((s for s in self.stages if s.stage == stage), None)
+        old = known or StageProgress(stage, unit, began=now, seen=now)
+        new = replace(
+            old,
+            seen=now,
+            done=max(done, old.done),
+            total=total if total is not None else old.total,
+            finished=finished or old.finished,
+        )
+        others = self.stages if known else (*self.stages, new)
+        return replace(self, stages=tuple(new if s.stage == stage else s for s in others), note="")
+
+    def waiting(self, note: str) -> Progress:
+        """Nothing moves; `note` says what is waited for."""
+        return replace(self, note=note)
+
+    @property
+    def active(self) -> tuple[StageProgress, ...]:
+        """Stages begun and not over."""
+        return tuple(stage for stage in self.stages if not stage.finished)
+
+
+def due(shown: Progress, current: Progress, age: float, every: float) -> bool:
+    """Whether a line must be printed: a stage began or ended, or the last line is `every` seconds old."""
+    changed = [(s.stage, s.finished) for s in shown.stages] != [(s.stage, s.finished) for s in current.stages]
+    return changed or age >= every
+
+
+def amount(stage: StageProgress) -> str:
+    """ "120/266 frames", "42 tokens", "1.2/4.0 MB" """
+    scale, unit, digits = {"bytes": (1e6, "MB", 1), "seconds": (1, "s of sound", 1)}.get(
+        stage.unit, (1, stage.unit, 0)
+    )
+    total = f"/{stage.total / scale:.{digits}f}" if stage.total else ""
+    return f"{stage.done / scale:.{digits}f}{total} {unit}"
+
+
+def detail(stage: StageProgress, now: float) -> str:
+    """ "120/266 frames, 38.2 frames/s, 4 s left" """
+    parts = [amount(stage)]
+    if stage.unit in ("frames", "pictures") and stage.rate:
+        parts.append(f"{stage.rate:.1f} {stage.unit}/s")
+    if (eta := stage.eta(now)) is not None:
+        parts.append(f"{eta:.0f} s left")
+    return ", ".join(parts)
+
+
+def line(stage: StageProgress, now: float) -> str:
+    """One stage as one line for a pipe or a log."""
+    percent = "  -  " if stage.percent is None else f"{stage.percent:3d} %"
+    return f"{TITLES.get(stage.stage, stage.stage):<8} {percent}  {detail(stage, now)}"
