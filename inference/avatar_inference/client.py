@@ -1,118 +1,61 @@
 """The client of the inference server: sound in, video and progress out.
 
-    async with InferenceClient("127.0.0.1:50051") as client:
-        async for event in client.render(RenderConfig(sample_rate=24000), pcm_chunks()):
-            match event:
-                case Video(): out.write(event.data)
-                case Progress(): print(event.done, event.total)
+async with InferenceClient("127.0.0.1:50051") as client:
+    async for event in client.render(RenderConfig(sample_rate=24000), pcm_chunks()):
+        match event:
+            case Video(): out.write(event.data)
+            case Progress(): print(event.done, event.total)
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
-from dataclasses import dataclass
-from enum import Enum
-from fractions import Fraction
-from typing import Literal, Self
+from typing import Any, Self
+
+import grpc
 
 from avatar_core import limits
+from avatar_inference.events import (
+    FLUSH,
+    Accepted,
+    FaceBox,
+    Finding,
+    Flush,
+    Prepared,
+    PrepareProgress,
+    Progress,
+    Queued,
+    RenderConfig,
+    RenderEvent,
+    Result,
+    Timings,
+    Video,
+)
+from avatar_inference.status import from_rpc_error
+from avatar_inference.wire import config_message, prepare_event, render_event
+from avatar_protos.v1alpha1 import lip_sync_pb2 as pb
+from avatar_protos.v1alpha1 import lip_sync_pb2_grpc as pb_grpc
 
+__all__ = [
+    "FLUSH",
+    "Accepted",
+    "FaceBox",
+    "Finding",
+    "Flush",
+    "InferenceClient",
+    "PrepareProgress",
+    "Prepared",
+    "Progress",
+    "Queued",
+    "RenderConfig",
+    "RenderEvent",
+    "Result",
+    "Timings",
+    "Video",
+]
 
-class Flush(Enum):
-    """Sent between pieces of sound: a complete utterance ends here, draw to here now."""
-
-    FLUSH = "flush"
-
-
-FLUSH = Flush.FLUSH
-
-
-@dataclass(frozen=True, slots=True)
-class RenderConfig:
-    """What to draw; see RenderConfig in lip_sync.proto for units and ranges."""
-
-    sample_rate: int
-    channels: int = 1
-    avatar: str = ""
-    fps: Fraction = Fraction(15)
-    batch_size: int = 2
-    live: bool = False
-    elementary: bool = False
-    height: int | None = None
-    lead_in_ms: int = limits.LEAD_IN_MS
-    tail_ms: int = limits.TAIL_MS
-    latency_budget_ms: int = limits.LATENCY_BUDGET_MS
-    allow_lower_fps: bool = False
-    session: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """Waiting; position 1 is next. `eta` in seconds, None while unknown."""
-
-    position: int
-    eta: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What the server really does."""
-
-    render_id: str
-    engine: str
-    avatar: str
-    fps: Fraction
-    batch_size: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Frames drawn and encoded; `total` is None until the end of the sound was sent."""
-
-    done: int
-    total: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Video:
-    """A piece of the video, in order; times in seconds."""
-
-    kind: Literal["init", "fragment", "video", "audio"]
-    sequence: int
-    start: float
-    duration: float
-    starts_with_keyframe: bool
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Seconds; the stages overlap."""
-
-    queued: float
-    first_frame: float
-    features: float
-    engine: float
-    encode: float
-    total: float
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The receipt; the last event."""
-
-    frames: int
-    duration: float
-    sha256: str
-    bytes: int
-    timings: Timings
-    gpu_seconds: float
-    notes: tuple[str, ...]
-
-
-RenderEvent = Queued | Accepted | Progress | Video | Result
+MESSAGE_BYTES = 16 * 1024 * 1024
 
 
 class InferenceClient:
@@ -120,27 +63,132 @@ class InferenceClient:
 
     Args:
         target: HOST:PORT, or unix:PATH.
-        root_certificates: PEM to trust; with it the connection uses TLS.
-        token: sent as bearer token when given; needs TLS or loopback.
+        root_certificates: PEM of the authorities to trust; with it the connection uses TLS.
     """
 
-    def __init__(self, target: str, *, root_certificates: bytes | None = None, token: str | None = None) -> None:
-        raise NotImplementedError
+    def __init__(self, target: str, *, root_certificates: bytes | None = None) -> None:
+        self.target = target
+        self._root_certificates = root_certificates
 
     async def __aenter__(self) -> Self:
-        raise NotImplementedError
+        options = [("grpc.max_receive_message_length", MESSAGE_BYTES)]
+        if self._root_certificates is None:
+            self._channel = grpc.aio.insecure_channel(self.target, options=options)
+        else:
+            credentials = grpc.ssl_channel_credentials(self._root_certificates)
+            self._channel = grpc.aio.secure_channel(self.target, credentials, options=options)
+        self._stub = pb_grpc.LipSyncServiceStub(self._channel)
+        return self
 
     async def __aexit__(self, *exc: object) -> None:
-        raise NotImplementedError
+        await self._channel.close()
 
-    def render(
+    async def render(
         self, config: RenderConfig, audio: AsyncIterable[bytes | Flush], *, timeout: float | None = None
     ) -> AsyncIterator[RenderEvent]:
         """Sends the sound as it comes and yields events as they come; closing the iterator cancels the render.
 
-        `audio` yields s16le PCM in the config's format, in pieces of any size, and `FLUSH`.
+        Args:
+            config: what to draw.
+            audio: s16le PCM in the config's format, in pieces of any size, and `FLUSH` between utterances.
+            timeout: seconds for the whole render.
 
         Raises:
-            AvatarError: typed, with field or retry-after where the server told them.
+            AvatarError: typed, with field or retry-after where the server told them. An exception raised by
+                `audio` cancels the render and passes through.
         """
-        raise NotImplementedError
+        call = self._stub.Render(timeout=timeout)
+        sending = asyncio.create_task(_send(call, config, audio))
+        try:
+            while (response := await _read(call, sending)) is not grpc.aio.EOF:
+                yield render_event(response)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, self.target) from None
+        finally:
+            call.cancel()
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def prepare(
+        self,
+        source: AsyncIterable[bytes],
+        *,
+        name: str = "",
+        face_box: FaceBox | None = None,
+        face_index: int = 0,
+    ) -> AsyncIterator[PrepareProgress | Prepared]:
+        """Sends a photograph or video; yields progress, then what was made of it.
+
+        Raises:
+            AvatarError: NoFace, SeveralFaces, InvalidPicture and others.
+        """
+        config = pb.PrepareAvatarConfig(name=name, face_index=face_index)
+        if face_box is not None:
+            x, y, width, height = face_box
+            config.face_box.CopyFrom(pb.FaceBox(x=x, y=y, width=width, height=height))
+
+        async def requests() -> AsyncIterator[pb.PrepareAvatarRequest]:
+            yield pb.PrepareAvatarRequest(config=config)
+            async for chunk in source:
+                for at in range(0, len(chunk), limits.MAX_SOURCE_CHUNK_BYTES):
+                    yield pb.PrepareAvatarRequest(chunk=chunk[at : at + limits.MAX_SOURCE_CHUNK_BYTES])
+
+        call = self._stub.PrepareAvatar(requests())
+        try:
+            async for response in call:
+                yield prepare_event(response)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, self.target) from None
+        finally:
+            call.cancel()
+
+    async def info(self, *, timeout: float | None = None) -> pb.GetServerInfoResponse:
+        """What the server can do and how busy it is. Raises AvatarError when it can't be reached."""
+        try:
+            found: pb.GetServerInfoResponse = await self._stub.GetServerInfo(
+                pb.GetServerInfoRequest(), timeout=timeout
+            )
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, self.target) from None
+        return found
+
+
+async def _send(call: Any, config: RenderConfig, audio: AsyncIterable[bytes | Flush]) -> None:
+    await call.write(pb.RenderRequest(config=config_message(config)))
+    # Pieces must hold whole samples of every channel; what a caller cut in two is joined here.
+    whole = 2 * config.channels
+    piece_bytes = limits.MAX_AUDIO_CHUNK_BYTES // whole * whole
+    rest = b""
+    async for piece in audio:
+        if isinstance(piece, Flush):
+            await call.write(pb.RenderRequest(flush=pb.Flush()))
+            continue
+        rest += piece
+        usable = len(rest) // whole * whole
+        for at in range(0, usable, piece_bytes):
+            chunk = rest[at : min(at + piece_bytes, usable)]
+            await call.write(pb.RenderRequest(audio=pb.AudioChunk(pcm=chunk)))
+        rest = rest[usable:]
+    if rest:
+        await call.write(pb.RenderRequest(audio=pb.AudioChunk(pcm=rest)))
+    await call.write(pb.RenderRequest(end=pb.End()))
+    await call.done_writing()
+
+
+async def _read(call: Any, sending: asyncio.Task[None]) -> Any:
+    """The next response; a failure of the caller's own sound comes first."""
+    reading = asyncio.ensure_future(call.read())
+    try:
+        if not sending.done():
+            await asyncio.wait([reading, sending], return_when=asyncio.FIRST_COMPLETED)
+        if sending.done() and (failure := sending.exception()) and not _is_of_the_call(failure):
+            raise failure
+        return await reading
+    finally:
+        if not reading.done():
+            reading.cancel()
+
+
+def _is_of_the_call(failure: BaseException) -> bool:
+    """Whether writing failed because the call ended; reading then tells why."""
+    return isinstance(failure, grpc.RpcError | asyncio.InvalidStateError)

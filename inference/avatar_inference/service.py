@@ -1,0 +1,231 @@
+"""The gRPC face of the server: reads requests, writes responses, maps errors. What happens is elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import grpc
+
+from avatar_core import limits
+from avatar_core.errors import AvatarError, InferenceError, InvalidInputError, Reason
+from avatar_inference import messages
+from avatar_inference.admission import Ticket
+from avatar_inference.avatars import Avatars, LoadedAvatar
+from avatar_inference.door import Door
+from avatar_inference.metrics import Metrics
+from avatar_inference.plan import RenderPlan, read_config
+from avatar_inference.preparation import Preparation
+from avatar_inference.render import CHUNKS_UNREAD, FRAMES_IN_FLIGHT, Render
+from avatar_inference.status import DETAILS_KEY, to_status
+from avatar_inference.worker import EngineWorker
+from avatar_protos.v1alpha1 import lip_sync_pb2 as pb
+from avatar_protos.v1alpha1 import lip_sync_pb2_grpc as pb_grpc
+
+log = logging.getLogger(__name__)
+PROGRESS_EVERY_SECONDS = 0.5
+
+Requests = AsyncIterator[pb.RenderRequest]
+Send = Callable[[pb.RenderResponse], Awaitable[None]]
+Context = Any  # grpc.aio.ServicerContext, generic in request and response without help from stubs
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the service is made of."""
+
+    avatars: Avatars
+    worker: EngineWorker
+    door: Door
+    pool: Executor
+    metrics: Metrics
+    preparation: Preparation
+    info: Callable[[], pb.GetServerInfoResponse]
+    slow_reader_seconds: float = limits.SLOW_READER_SECONDS
+
+
+class LipSyncService(pb_grpc.LipSyncServiceServicer):  # type: ignore[misc]
+    """Implements lip_sync.proto."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def Render(self, requests: Requests, context: Context) -> None:  # noqa: N802
+        """Draws one video (see the .proto)."""
+        call = _Call(self._parts, requests, context)
+        await self._guard(call.run, context, session=lambda: call.session)
+
+    async def PrepareAvatar(self, requests: Any, context: Context) -> None:  # noqa: N802
+        """Makes and stores a bundle (see the .proto)."""
+        await self._guard(lambda: self._parts.preparation.run(requests, context.write), context)
+
+    async def GetServerInfo(  # noqa: N802
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        """Tells what the server can do and how busy it is."""
+        return self._parts.info()
+
+    async def _guard(
+        self, work: Callable[[], Awaitable[None]], context: Context, session: Callable[[], str] = str
+    ) -> None:
+        """Runs a call and turns whatever goes wrong into one typed status, one log line and one count."""
+        reason: Reason | None = None
+        try:
+            await work()
+        except asyncio.CancelledError:
+            reason = Reason.CANCELLED
+            raise
+        except Exception as failure:
+            error = _typed(failure)
+            reason = error.reason
+            if reason is Reason.INTERNAL:
+                log.exception("call failed", extra={"session": session()})
+            else:
+                log.warning("%s", error, extra={"reason": str(reason), "session": session()})
+            status = to_status(error)
+            code = getattr(grpc.StatusCode, error.info.grpc)
+            details = ((DETAILS_KEY, status.SerializeToString()),)
+            await context.abort(code, status.message, trailing_metadata=details)
+        finally:
+            self._parts.metrics.renders.labels(reason=str(reason or "Succeeded")).inc()
+
+
+class _Call:
+    """One call of Render."""
+
+    def __init__(self, parts: Parts, requests: Requests, context: Context) -> None:
+        self._parts = parts
+        self._requests = requests
+        self._context = context
+        self._sending = asyncio.Lock()
+        self._started = time.monotonic()
+        self.session = ""
+
+    async def run(self) -> None:
+        plan = read_config(await self._first())
+        self.session = plan.session
+        avatar = await self._parts.avatars.get(plan.avatar)
+        name = uuid.uuid4().hex[:16]
+        ticket = Ticket(name, plan.fps, plan.live, _held_bytes(plan, avatar), plan.allow_lower_fps)
+        rate = self._parts.worker.frames_per_second
+        async with self._parts.door.enter(ticket, rate, self._queued) as fps:
+            queued = time.monotonic() - self._started
+            self._parts.metrics.queue_seconds.observe(queued)
+            parts = self._parts
+            effective = replace(plan, fps=fps)
+            render = Render(name, effective, avatar.bundle, avatar.state, parts.worker, parts.pool)
+            await self._send(messages.accepted(render, self._parts.worker.engine.name, avatar.id))
+            await self._draw(render, avatar, queued)
+
+    async def _first(self) -> pb.RenderConfig:
+        async for request in self._requests:
+            if request.WhichOneof("request") == "config":
+                return request.config
+            break
+        raise _out_of_order("config", "the first message must be `config`")
+
+    async def _queued(self, position: int, eta: float | None) -> None:
+        await self._send(messages.queued(position, eta))
+
+    async def _draw(self, render: Render, avatar: LoadedAvatar, queued: float) -> None:
+        """Listens, draws and delivers beside each other until the last piece is out."""
+        first_frame = 0.0
+        render.open()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                helpers = [
+                    tasks.create_task(self._listen(render)),
+                    tasks.create_task(self._tell_progress(render)),
+                    tasks.create_task(render.encode()),
+                ]
+                async for chunk in render.pieces():
+                    await self._send(messages.video(chunk, render.sequence))
+                    if not first_frame and chunk.starts_with_keyframe and render.first_sound:
+                        first_frame = time.monotonic() - render.first_sound
+                for helper in helpers:
+                    helper.cancel()
+        finally:
+            render.close()
+        await self._finish(render, avatar, queued, first_frame)
+
+    async def _finish(self, render: Render, avatar: LoadedAvatar, queued: float, first_frame: float) -> None:
+        total = time.monotonic() - self._started
+        self._parts.metrics.first_frame_seconds.observe(first_frame)
+        self._parts.metrics.frames.inc(render.frames_done)
+        await self._send(messages.progress(render))
+        notes = [*self._parts.worker.engine.notes, *avatar.bundle.notes]
+        await self._send(messages.result(render, queued, first_frame, total, notes))
+        extra = {
+            "render": render.name,
+            "session": self.session,
+            "frames": render.frames_done,
+            "seconds": round(total, 3),
+            "first_frame_seconds": round(first_frame, 3),
+            "engine_seconds": round(render.spent.engine, 3),
+            "encode_seconds": round(render.spent.encode, 3),
+        }
+        log.info("render finished", extra=extra)
+
+    async def _listen(self, render: Render) -> None:
+        """Feeds what the client sends; an `end` must come, and nothing after it."""
+        ended = False
+        async for request in self._requests:
+            match request.WhichOneof("request"):
+                case "audio":
+                    await render.push(request.audio.pcm)
+                case "flush":
+                    await render.flush()
+                case "end":
+                    await render.end()
+                    ended = True
+                case "config":
+                    raise _out_of_order("config", "`config` came twice; send it once, first")
+                case _:
+                    raise _out_of_order("request", "an empty message; set config, audio, flush or end")
+        if not ended:
+            raise _out_of_order("end", "the requests stopped without `end`; send `end` last")
+
+    async def _tell_progress(self, render: Render) -> None:
+        told = -1
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_SECONDS)
+            if render.frames_done != told:
+                told = render.frames_done
+                await self._send(messages.progress(render))
+
+    async def _send(self, response: pb.RenderResponse) -> None:
+        """Writes one message; a client that does not read for long loses its place."""
+        limit = self._parts.slow_reader_seconds
+        async with self._sending:
+            try:
+                await asyncio.wait_for(self._context.write(response), limit)
+            except TimeoutError:
+                message = f"the video was left unread for {limit:g} s; read it as it comes"
+                raise InferenceError(Reason.SLOW_READER, message) from None
+
+
+def _held_bytes(plan: RenderPlan, avatar: LoadedAvatar) -> int:
+    """What a render may hold: sound read ahead, frames in flight, video unread."""
+    sound = plan.bytes_per_second * limits.READ_AHEAD_SECONDS
+    picture = avatar.bundle.width * avatar.bundle.height * 3
+    return sound + picture * (FRAMES_IN_FLIGHT + CHUNKS_UNREAD) // 4
+
+
+def _out_of_order(field: str, message: str) -> InvalidInputError:
+    return InvalidInputError(Reason.INVALID_ARGUMENT, message, field=field)
+
+
+def _typed(failure: BaseException) -> AvatarError:
+    """The typed error behind a failure, whatever tasks it went through; anything else is a bug."""
+    while isinstance(failure, BaseExceptionGroup):
+        typed = failure.subgroup(AvatarError)
+        failure = (typed or failure).exceptions[0]
+    if isinstance(failure, AvatarError):
+        return failure
+    return AvatarError(Reason.INTERNAL, f"{type(failure).__name__} in the server; see its log")
