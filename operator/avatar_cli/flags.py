@@ -1,4 +1,4 @@
-"""Which flag of `avatar run` sets which field of a session: one table for setting and for telling mistakes."""
+"""Which flag of `avatar run` sets which field of a session: one table to set by and to tell mistakes by."""
 
 from __future__ import annotations
 
