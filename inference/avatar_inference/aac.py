@@ -1,17 +1,14 @@
 """Sound to AAC, with the encoder's delay hidden so that sound sits where it belongs.
 
 AAC decodes 1024 samples late: the first packet only primes the decoder. The stream begins with a silent
-lead-in, so the encoder is fed from sample 1024 on and its priming packet fills the start: no edit list, nothing
-for a player to get wrong. Where the lead-in is shorter, the track carries 1024 samples of priming before 0.
+lead-in, so the encoder is fed from sample 1024 on and its priming packet fills the start: no edit list,
+nothing for a player to get wrong. Where the lead-in is shorter, 1024 samples of priming lie before 0.
 """
 
 from __future__ import annotations
 
-from typing import cast
-
 import av
 import numpy as np
-from av.audio.codeccontext import AudioCodecContext
 from av.codec.context import Flags
 from numpy.typing import NDArray
 
@@ -54,15 +51,15 @@ class SoundEncoder:
         self._given = -self.priming  # position up to which units were handed out
 
     def push(self, samples: NDArray[np.int16]) -> list[Unit]:
-        """Takes int16 [n, channels] that follow; returns the units that became ready, about 3 blocks later."""
+        """Takes int16 [n, channels] that follow; returns the units now ready, about 3 blocks later."""
         self._hold(self._resampler.push(samples))
         return self._encode_whole_blocks()
 
     def flush(self) -> list[Unit]:
         """Units for all whole blocks pushed so far, at once, as if silence followed. Sound may follow.
 
-        A second codec draws them from the sound kept, so the first goes on undisturbed; where they meet, sound
-        after the flush loses nothing but the exactness of one block's overlap.
+        A second codec draws them from the sound kept, so the first goes on undisturbed. Where they meet, the
+        overlap of one block knows silence where sound may follow: inaudible unless the cut is within a word.
         """
         self._hold(self._resampler.flush())
         units = self._encode_whole_blocks()
@@ -99,7 +96,7 @@ class SoundEncoder:
         return self._hand_out(units, self._fed)
 
     def _draw_ahead(self, until: int) -> list[Unit]:
-        """Units up to position `until` from a codec of its own, fed from two blocks before the first of them."""
+        """Units up to position `until` from a codec of its own, fed from two blocks before them."""
         codec = _BlockEncoder(self.rate, self._channels)
         start = max(self._given - 2 * BLOCK, BLOCK - self.priming)
         units = []
@@ -109,7 +106,7 @@ class SoundEncoder:
         return self._hand_out(units, until)
 
     def _hand_out(self, units: list[Unit], until: int) -> list[Unit]:
-        """Those not handed out before and before `until`, in the track's time (which begins with the priming)."""
+        """Those before `until` not handed out yet, in the track's time, which begins with the priming."""
         fresh = [unit for unit in units if self._given <= unit.start < until]
         if fresh:
             self._given = fresh[-1].start + BLOCK
@@ -135,7 +132,7 @@ class _BlockEncoder:
 
     def __init__(self, rate: int, channels: int) -> None:
         self._rate, self._channels = rate, channels
-        context = cast(AudioCodecContext, av.CodecContext.create("aac", "w"))
+        context = av.CodecContext.create("aac", "w")
         context.sample_rate = rate
         context.layout = LAYOUTS[channels]
         context.format = "fltp"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import IO
@@ -61,7 +62,7 @@ def write_bundle(bundle: Bundle, folder: Path) -> str:
     _check_pictures(bundle)
     folder.mkdir(parents=True, exist_ok=True)
     write_pictures(bundle.pictures, folder / PICTURES_FILE)
-    named = {f"{_MASK}{number}": mask for number, mask in enumerate(masks)}
+    named: Arrays = {f"{_MASK}{number}": mask for number, mask in enumerate(masks)}
     named |= {f"{_ARRAY}{name}": array for name, array in bundle.arrays.items()}
     contiguous = {name: np.ascontiguousarray(array) for name, array in named.items()}
     save_file(contiguous, folder / ARRAYS_FILE)
@@ -106,7 +107,7 @@ def read_bundle(folder: Path, *, expect: str | None) -> Bundle:
         width=manifest.width,
         height=manifest.height,
         times_us=tuple(manifest.times_us),
-        boxes=tuple(face and Box(face.x, face.y, face.width, face.height) for face in manifest.faces),
+        boxes=tuple(_box(face) for face in manifest.faces),
         masks=masks,
         pictures=read_pictures(folder / PICTURES_FILE, manifest),
         arrays=arrays,
@@ -114,18 +115,18 @@ def read_bundle(folder: Path, *, expect: str | None) -> Bundle:
     )
 
 
-def _distinct(masks: tuple[Mask | None, ...] | object) -> tuple[list[Mask], list[int | None]]:
+def _distinct(masks: Sequence[Mask | None]) -> tuple[list[Mask], list[int | None]]:
     """Different masks once each, and for every picture the number of its mask."""
     found: dict[tuple[bytes, tuple[int, ...]], int] = {}
     distinct: list[Mask] = []
     indices: list[int | None] = []
-    for mask in masks:  # type: ignore[attr-defined]
+    for mask in masks:
         if mask is None:
             indices.append(None)
             continue
         if mask.dtype != np.uint8 or mask.ndim != 2:
             raise invalid(f"a mask is {mask.dtype} {mask.shape}; it must be uint8 [h, w]")
-        key = sha256(np.ascontiguousarray(mask)).digest(), mask.shape
+        key = sha256(mask.tobytes()).digest(), mask.shape
         if key not in found:
             found[key] = len(distinct)
             distinct.append(mask)
@@ -190,14 +191,20 @@ def _read_arrays(path: Path, manifest: Manifest) -> tuple[tuple[Mask | None, ...
         found = load(data)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise invalid(f"the bundle's arrays cannot be read: {error}") from None
-    masks = tuple(face and _mask(face, found) for face in manifest.faces)
+    masks = tuple(_mask(face, found) for face in manifest.faces)
     arrays = {name.removeprefix(_ARRAY): found[name] for name in found if name.startswith(_ARRAY)}
     return masks, arrays
 
 
-def _mask(face: Face, found: Arrays) -> Mask:
+def _box(face: Face | None) -> Box | None:
+    return None if face is None else Box(face.x, face.y, face.width, face.height)
+
+
+def _mask(face: Face | None, found: Arrays) -> Mask | None:
+    if face is None:
+        return None
     mask = found.get(f"{_MASK}{face.mask}")
     if mask is None or mask.dtype != np.uint8 or mask.shape != (face.height, face.width):
         what = "missing" if mask is None else f"{mask.dtype} {mask.shape}"
         raise invalid(f"mask {face.mask} is {what}; it must be uint8 {(face.height, face.width)}")
-    return mask
+    return mask.astype(np.uint8, copy=False)

@@ -1,7 +1,7 @@
 """manifest.json of a bundle: what it must look like, and the bundle's id, which is its hash.
 
-The manifest names its files by fixed names with size and SHA-256, so its own hash covers everything and no path
-ever comes from a bundle.
+The manifest names its files by fixed names with size and SHA-256, so its own hash covers everything and no
+path ever comes from a bundle.
 """
 
 from __future__ import annotations

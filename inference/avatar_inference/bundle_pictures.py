@@ -9,12 +9,10 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import cast
 
 import av
+import numpy as np
 from av.codec.context import Flags
-from av.container import InputContainer
-from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from avatar_inference.bundle import Picture, Pictures
@@ -70,7 +68,7 @@ class VideoPictures:
         self._cache: OrderedDict[int, Picture] = OrderedDict()
         self._lock = Lock()
         try:
-            self._container = cast(InputContainer, av.open(path, format="matroska"))
+            self._container = av.open(path, format="matroska")
             self._stream = self._checked_stream()
             self._check_packets()
             self._packets, self._next = self._demux_from(0)
@@ -81,7 +79,7 @@ class VideoPictures:
         return self._count
 
     def __getitem__(self, index: int) -> Picture:
-        """uint8 RGB [H, W, 3], read-only. Raises IndexError outside 0..len-1, InvalidInputError if damaged."""
+        """uint8 RGB [H, W, 3], read-only. Raises IndexError, or InvalidInputError where damaged."""
         if not 0 <= index < self._count:
             raise IndexError(index)
         with self._lock:
@@ -98,7 +96,7 @@ class VideoPictures:
         if len(streams) != 1 or len(streams.video) != 1:
             raise ValueError(f"{len(streams)} streams instead of one video")
         stream = streams.video[0]
-        context = cast(VideoCodecContext, stream.codec_context)
+        context = stream.codec_context
         if context.name != "ffv1" or (context.width, context.height) != self._size:
             raise ValueError(f"{context.name} of {context.width}x{context.height}")
         context.thread_count = 2
@@ -124,6 +122,6 @@ class VideoPictures:
             self._next = -1
             raise invalid(f"picture {index} of the bundle cannot be decoded: {error}") from None
         self._next = index + 1
-        picture = frame.to_ndarray(format="rgb24")
+        picture: Picture = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
         picture.setflags(write=False)
         return picture

@@ -46,7 +46,7 @@ def _stretch(crop: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 
 def _blend(under: NDArray[np.uint8], face: NDArray[np.uint8], mask: Mask) -> None:
-    """Writes the blend into `under`. With s = v + 128, (s + (s >> 8)) >> 8 is round(v / 255) for v <= 65025."""
+    """Writes the blend into `under`. round(v / 255) is (s + (s >> 8)) >> 8 with s = v + 128, v <= 65025."""
     weight = np.repeat(mask.astype(np.uint16), 3, axis=1).reshape(face.shape)
     total = face * weight
     np.subtract(255, weight, out=weight)

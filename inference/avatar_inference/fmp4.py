@@ -1,7 +1,7 @@
 """Fragmented MP4, written box by box (ISO/IEC 14496-12, -14 and -15).
 
-Packets come from PyAV's encoders, boxes from here. FFmpeg's muxer would do for a file, but PyAV cannot tell it
-to cut a fragment now, which a flush needs, and it ties the size of the first fragment to that of the others.
+Packets come from PyAV's encoders, boxes from here. FFmpeg's muxer would do for a file, but PyAV cannot tell
+it to cut a fragment now, which a flush needs, and it makes the first fragment as long as the others.
 Times are whole numbers in each track's timescale, so both tracks end where they should to the tick.
 """
 

@@ -73,7 +73,7 @@ class PictureEncoder:
         self._frames = 0
 
     def encode(self, picture: Picture) -> list[Unit]:
-        """Takes uint8 RGB [H, W, 3] of the source size; returns what is ready, with x264 always this picture."""
+        """Takes uint8 RGB [H, W, 3] of the source size; returns what is ready: with x264, this one."""
         if picture.shape != (self._source[1], self._source[0], 3):
             raise ValueError(f"picture of shape {picture.shape}, not {(self._source[1], self._source[0], 3)}")
         rgb = av.VideoFrame.from_numpy_buffer(picture, "rgb24")
@@ -111,7 +111,7 @@ class PictureEncoder:
 
 def _open(size: tuple[int, int], fps: Fraction, *, annex_b: bool) -> VideoCodecContext:
     encoder = h264_encoder()
-    context = cast(VideoCodecContext, av.CodecContext.create(encoder.codec, "w"))
+    context = cast("VideoCodecContext", av.CodecContext.create(encoder.codec, "w"))
     context.width, context.height = size
     context.pix_fmt = "yuv420p"
     context.framerate, context.time_base = fps, 1 / fps

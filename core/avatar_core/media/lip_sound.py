@@ -22,12 +22,12 @@ class LipResampler:
         self._resampler = Resampler(rate, LIP_RATE, 1)
 
     def push(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
-        """Takes int16 [n, channels] that follow; returns float32 [m], -1..1, that no later sample can change."""
+        """Takes int16 [n, channels] that follow; returns float32 [m], -1..1, which is final."""
         mixed = samples.sum(axis=1, dtype=np.int32, keepdims=True)
         return self._level(self._resampler.push(mixed))
 
     def flush(self) -> NDArray[np.float32]:
-        """The rest up to now as if silence followed: floor(samples * 16000 / rate) in all. Sound may follow."""
+        """The rest as if silence followed: floor(samples * 16000 / rate) in all. Sound may follow."""
         return self._level(self._resampler.flush())
 
     def _level(self, sums: NDArray[np.float32]) -> NDArray[np.float32]:

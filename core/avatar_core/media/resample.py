@@ -1,8 +1,8 @@
 """Sample rate conversion whose output depends on sample positions alone, bit for bit.
 
-A windowed-sinc polyphase filter in exact integer arithmetic: 16-bit samples times 22-bit coefficients, summed
-in float64, stay below 2**53, so every order of summation (and every BLAS) gives the same sum however the sound
-was cut into pieces. FFmpeg's resampler can neither flush and go on nor promise that.
+A windowed-sinc polyphase filter in exact integer arithmetic: 16-bit samples times 22-bit coefficients,
+summed in float64, stay below 2**53, so every order of summation gives the same sum however the sound was cut
+into pieces. FFmpeg's resampler can neither flush and go on nor promise that.
 
 Filter: sinc with a Kaiser window, see Smith, "Digital Audio Resampling Home Page",
 https://ccrma.stanford.edu/~jos/resample/.
@@ -53,7 +53,7 @@ class Resampler:
             samples: integer [n, channels], at most 17 bits and sign.
 
         Returns:
-            float32 [m, channels], scaled so that 32768 becomes 1: all outputs that no later sample can change.
+            float32 [m, channels], 32768 becomes 1: all outputs that later samples cannot change.
         """
         self._taken += len(samples)
         if self._up == self._down:
@@ -109,6 +109,6 @@ def _filters(up: int, down: int) -> NDArray[np.float64]:
     window = np.i0(KAISER_BETA * np.sqrt(np.clip(1 - (offsets / half) ** 2, 0, None)))
     ideal = np.sinc(cutoff * offsets) * window
     unit = 1 << COEFFICIENT_BITS
-    filters = np.rint(ideal * (unit / ideal.sum(axis=1, keepdims=True)))
+    filters: NDArray[np.float64] = np.rint(ideal * (unit / ideal.sum(axis=1, keepdims=True)))
     filters[:, half - 1] += unit - filters.sum(axis=1)
     return filters
