@@ -9,7 +9,8 @@ from typing import Any
 
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_inference.bundle import Bundle
-from avatar_inference.bundle_io import read_bundle
+from avatar_inference.bundle_io import MANIFEST_FILE, read_bundle
+from avatar_inference.bundle_manifest import bundle_id
 from avatar_inference.bundle_store import BundleStore
 from avatar_inference.engine import Engine
 
@@ -61,7 +62,8 @@ class Avatars:
 
     def _load(self, name: str) -> LoadedAvatar:
         if folder := self._engine.builtin(name):
-            bundle, identity = read_bundle(folder)
+            identity = bundle_id((folder / MANIFEST_FILE).read_bytes())
+            bundle = read_bundle(folder, expect=identity)
         elif name.startswith("sha256:"):
             bundle, identity = self._store.get(name), name
         else:

@@ -1,7 +1,7 @@
-"""An avatar bundle: pictures of a face in motion, where the mouth goes in each, and what the engine made of it.
+"""An avatar bundle: pictures of a face in motion, where the mouth goes in each, what the engine made of it.
 
-On disk (see bundle_io) it is a folder of a JSON manifest, one lossless video and one safetensors file: nothing
-in it can run code. Its id is a hash of its content.
+On disk (see bundle_io) it is a folder of a JSON manifest, one lossless video and one safetensors file:
+nothing in it can run code. Its id is a hash of its content.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Mask = NDArray[np.uint8]
 
 
 class Pictures(Protocol):
-    """A sequence of pictures of one size, perhaps decoded as they are asked for. Safe to use from any thread."""
+    """A sequence of pictures of one size, perhaps decoded as they are asked for. Thread-safe."""
 
     def __len__(self) -> int: ...
 

@@ -10,7 +10,7 @@ async with InferenceClient("127.0.0.1:50051") as client:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from typing import Any, Self
 
 import grpc
@@ -86,7 +86,7 @@ class InferenceClient:
     async def render(
         self, config: RenderConfig, audio: AsyncIterable[bytes | Flush], *, timeout: float | None = None
     ) -> AsyncIterator[RenderEvent]:
-        """Sends the sound as it comes and yields events as they come; closing the iterator cancels the render.
+        """Sends sound as it comes and yields events as they come; closing the iterator cancels the render.
 
         Args:
             config: what to draw.
@@ -98,12 +98,13 @@ class InferenceClient:
                 `audio` cancels the render and passes through.
         """
         call = self._stub.Render(timeout=timeout)
+        first = _FirstStatus(call)
         sending = asyncio.create_task(_send(call, config, audio))
         try:
             while (response := await _read(call, sending)) is not grpc.aio.EOF:
                 yield render_event(response)
         except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error, self.target) from None
+            raise from_rpc_error(first.of(error), self.target) from None
         finally:
             call.cancel()
             sending.cancel()
@@ -187,6 +188,38 @@ async def _read(call: Any, sending: asyncio.Task[None]) -> Any:
     finally:
         if not reading.done():
             reading.cancel()
+
+
+class _FirstStatus:
+    """Remembers how a call ended first.
+
+    When a write meets a call the server just ended, grpcio overwrites the server's status by INTERNAL without
+    details. The done callback runs before that can happen.
+    """
+
+    def __init__(self, call: Any) -> None:
+        self._error: grpc.aio.AioRpcError | None = None
+        call.add_done_callback(self._note)
+
+    def of(self, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
+        """The server's status where grpcio lost it, else `error` itself."""
+        return self._error if self._error and error.code() is grpc.StatusCode.INTERNAL else error
+
+    def _note(self, call: Any) -> None:
+        questions = (call.code(), call.initial_metadata(), call.trailing_metadata(), call.details())
+        answers = [_now(question) for question in questions]
+        if None not in answers:
+            self._error = grpc.aio.AioRpcError(*answers)
+
+
+def _now(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine returns that has nothing to wait for; None if it would wait after all."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    return None
 
 
 def _is_of_the_call(failure: BaseException) -> bool:

@@ -78,8 +78,8 @@ class Intake:
             )
             raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="audio.pcm")
         received = self.samples + len(pcm) // whole
-        if received > limits.MAX_AUDIO_SECONDS * self._plan.sample_rate:
-            message = f"more than {limits.MAX_AUDIO_SECONDS} s of sound in one render are not allowed"
+        if received > self._plan.max_audio_seconds * self._plan.sample_rate:
+            message = f"more than {self._plan.max_audio_seconds} s of sound in one render are not allowed"
             raise InvalidInputError(Reason.AUDIO_TOO_LONG, message, field="audio.pcm")
         lead_in = self._start()
         sound = np.frombuffer(pcm, dtype="<i2").reshape(-1, self._plan.channels)

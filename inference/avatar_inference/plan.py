@@ -33,6 +33,7 @@ class RenderPlan:
     latency_budget: float
     allow_lower_fps: bool
     session: str
+    max_audio_seconds: int = limits.MAX_AUDIO_SECONDS
 
     @property
     def bytes_per_second(self) -> int:
@@ -50,7 +51,7 @@ def read_config(config: pb.RenderConfig) -> RenderPlan:
     return RenderPlan(
         avatar=_short("config.avatar_id", config.avatar_id) or DEFAULT_AVATAR,
         fps=_fps(config),
-        batch_size=_batch(config.batch_size),
+        batch_size=_batch(config),
         live=config.pace == pb.PACE_LIVE,
         elementary=config.output == pb.OUTPUT_ELEMENTARY,
         height=_height(config.height),
@@ -104,11 +105,14 @@ def _fps(config: pb.RenderConfig) -> Fraction:
     return parse_fps(f"{rate.numerator}/{rate.denominator or 1}", "config.frame_rate")
 
 
-def _batch(size: int) -> int:
-    if not 0 <= size <= limits.BATCH_MAX:
+def _batch(config: pb.RenderConfig) -> int:
+    if not config.HasField("batch_size"):
+        return DEFAULT_BATCH
+    size = config.batch_size
+    if not limits.BATCH_MIN <= size <= limits.BATCH_MAX:
         why = f"{limits.BATCH_MIN} to {limits.BATCH_MAX}; more runs out of memory on small cards"
         raise _refuse("config.batch_size", size, why)
-    return size or DEFAULT_BATCH
+    return size
 
 
 def _channels(channels: int) -> int:

@@ -1,7 +1,7 @@
 """Which frames are drawn next: the continuous batching of LLM servers, applied to frames of video.
 
-Pure and steppable: it knows neither clocks nor engines. Each step takes the most urgent frames of all streams:
-LIVE ones by due time, then OFFLINE ones so that every stream that has work gets as many frames as any other.
+Pure and steppable: it knows neither clocks nor engines. Each step takes the most urgent frames of all
+streams: LIVE ones by due time, then OFFLINE ones so that every stream with work gets as many as any other.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Scheduler(Generic[Payload]):
     def add(
         self, stream: str, *, batch_size: int, fps: Fraction, live: bool = False, budget: float = 0.25
     ) -> None:
-        """Opens a stream. `batch_size` bounds its share of a step while others wait; `budget` is in seconds."""
+        """Opens a stream. `batch_size` bounds its share of a step while others wait; `budget`: seconds."""
         self._streams[stream] = _Stream(stream, batch_size, live, float(1 / fps), budget)
 
     def put(self, stream: str, payloads: Iterable[tuple[int, Payload]], arrival: float) -> None:

@@ -23,7 +23,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
 from avatar_core.errors import AvatarError, InvalidInputError, Reason
-from avatar_core.limits import SLOW_READER_SECONDS
+from avatar_core.limits import MAX_AUDIO_SECONDS, SLOW_READER_SECONDS
 from avatar_inference.admission import Limits
 from avatar_inference.avatars import Avatars
 from avatar_inference.bundle_store import BundleStore
@@ -74,6 +74,7 @@ class ServerSettings:
         insecure: allow plain text on a non-loopback address.
         drain_seconds: time given to accepted renders on shutdown.
         slow_reader_seconds: time a client may leave video unread.
+        max_audio_seconds: of one render.
     """
 
     host: str = "127.0.0.1"
@@ -87,6 +88,7 @@ class ServerSettings:
     insecure: bool = False
     drain_seconds: float = 120.0
     slow_reader_seconds: float = SLOW_READER_SECONDS
+    max_audio_seconds: int = MAX_AUDIO_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ async def serve(settings: ServerSettings) -> AsyncIterator[Running]:
         preparation=Preparation(engine, store),
         info=lambda: _info(settings, engine, worker, door),
         slow_reader_seconds=settings.slow_reader_seconds,
+        max_audio_seconds=settings.max_audio_seconds,
     )
     # The first reply should not wait for the default face.
     await avatars.get(DEFAULT_AVATAR)

@@ -47,7 +47,8 @@ class Parts:
     metrics: Metrics
     preparation: Preparation
     info: Callable[[], pb.GetServerInfoResponse]
-    slow_reader_seconds: float = limits.SLOW_READER_SECONDS
+    slow_reader_seconds: float
+    max_audio_seconds: int
 
 
 class LipSyncService(pb_grpc.LipSyncServiceServicer):  # type: ignore[misc]
@@ -118,7 +119,7 @@ class _Call:
             queued = time.monotonic() - self._started
             self._parts.metrics.queue_seconds.observe(queued)
             parts = self._parts
-            effective = replace(plan, fps=fps)
+            effective = replace(plan, fps=fps, max_audio_seconds=parts.max_audio_seconds)
             render = Render(name, effective, avatar.bundle, avatar.state, parts.worker, parts.pool)
             await self._send(messages.accepted(render, self._parts.worker.engine.name, avatar.id))
             await self._draw(render, avatar, queued)
