@@ -68,7 +68,7 @@ class VideoPictures:
         self._cache: OrderedDict[int, Picture] = OrderedDict()
         self._lock = Lock()
         try:
-            self._container = av.open(path, format="matroska")
+            self._container = av.open(path, format="matroska", metadata_errors="replace")
             self._stream = self._checked_stream()
             self._check_packets()
             self._packets, self._next = self._demux_from(0)
