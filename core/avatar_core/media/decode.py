@@ -21,7 +21,27 @@ from avatar_core.errors import InvalidInputError, Reason
 from avatar_core.limits import MAX_AUDIO_SECONDS, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN
 from avatar_core.media.wav import Readable, WavHead
 
-CONTAINERS = "wav,w64,aiff,caf,au,mp3,aac,flac,ogg,amr,ac3,eac3,mov,mp4,m4a,matroska,webm,mpegts,asf,avi,opus,wv,tta,ape"
+CONTAINERS = (
+    *(
+        "wav",
+        "w64",
+        "aiff",
+        "caf",
+        "au",
+        "mp3",
+        "aac",
+        "flac",
+        "ogg",
+        "amr",
+        "ac3",
+        "eac3",
+        "wv",
+        "tta",
+        "ape",
+    ),
+    *("mov", "mp4", "m4a", "matroska", "webm", "mpegts", "asf", "avi"),
+)
+"""What FFmpeg may take a file for: containers that hold their own data."""
 HEADER_TELLS_LENGTH = frozenset({"wav", "w64", "aiff", "caf", "flac", "mov", "matroska", "ape", "wv", "tta"})
 """Containers whose stream length is written down, so that a shorter one was cut off."""
 CUT_OFF_SECONDS = 0.25
@@ -96,16 +116,17 @@ def _readable(source: bytes | Path | Readable, cleanup: ExitStack) -> Readable:
 
 
 def _open(stream: WavHead) -> InputContainer:
-    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
+    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
     try:
         # Tags may be in any encoding; they are not looked at.
         container = av.open(stream, "r", options=options, metadata_errors="replace")
     except av.FFmpegError as error:
         raise _invalid(f"it is no sound file that can be read ({error.strerror})") from None
-    if not container.streams.audio:
+    sound = next(iter(container.streams.audio), None)
+    if sound is None or sound.codec_context is None:
         container.close()
-        raise _invalid("it has no sound track")
-    container.streams.audio[0].codec_context.thread_count = DECODER_THREADS
+        raise _invalid("it has no sound track that can be decoded")
+    sound.codec_context.thread_count = DECODER_THREADS
     return container
 
 
