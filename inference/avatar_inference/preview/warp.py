@@ -1,0 +1,254 @@
+"""A photograph that speaks: lower lip and jaw of the picture are moved, the inside of the mouth is painted.
+
+A backward warp: for every pixel of the crop it is computed where in the picture it comes from. All
+displacements end within the mask's ellipse, so nothing can be seen of its border; a mouth at rest is the
+picture itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from avatar_inference.bundle import Box, Bundle, Picture
+from avatar_inference.engine import CROP
+from avatar_inference.preview import region
+from avatar_inference.preview.parting import LUMA, Mouth
+from avatar_inference.preview.mouth import MouthShape
+from avatar_inference.preview.region import Field, smoothstep
+
+MOUTH_ARRAY = "photo.mouth"
+"""float32 [N, 4]: x, y, half-width and tilt of each picture's mouth in pixels of the crop; see parting.Mouth."""
+LIPS_ARRAY = "photo.lips"
+"""float32 [N, 2]: sag and height of bare teeth in pixels of the crop."""
+
+_CACHE_BYTES = 64 * 1024 * 1024
+_GAPE = 0.68
+"""Distance between the lips of a wide open mouth, in half-widths of the mouth."""
+_UPPER = 0.1
+"""The upper lip's share of it."""
+_NARROWER, _WIDER = 0.36, 0.16
+"""How much more (less) of the picture a puckered (drawn) mouth shows in its width."""
+
+# The part of the crop that can change: rows and columns the ellipse touches.
+_TOP = int((region.CENTRE_Y - region.RADIUS_Y) * CROP)
+_BOTTOM = int((region.CENTRE_Y + region.RADIUS_Y) * CROP) + 1
+_LEFT = int((region.CENTRE_X - region.RADIUS_X) * CROP)
+_RIGHT = int((region.CENTRE_X + region.RADIUS_X) * CROP) + 1
+_Y = np.arange(_TOP, _BOTTOM, dtype=np.float32)[:, None]
+_X = np.arange(_LEFT, _RIGHT, dtype=np.float32)[None, :]
+_INSIDE = smoothstep(region.depth(CROP)[_TOP:_BOTTOM, _LEFT:_RIGHT] / 0.2)
+_FLOOR = CROP * (
+    region.CENTRE_Y
+    + region.RADIUS_Y
+    * np.sqrt(np.maximum(1 - (((_X + 0.5) / CROP - region.CENTRE_X) / region.RADIUS_X) ** 2, 0))
+)
+"""Row of the ellipse's lower border in each column."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Still:
+    """One picture's crop, ready to be warped.
+
+    Attributes:
+        crop: uint8 [256, 256, 3].
+        pixels: the same as uint32 [65536], one number a pixel, which numpy gathers fastest.
+        dark, tongue, teeth: colours of the inside of the mouth, red, green, blue, 0 to 255.
+    """
+
+    crop: Picture
+    pixels: NDArray[np.uint32]
+    dark: list[float]
+    tongue: list[float]
+    teeth: list[float]
+
+
+class PhotoFace:
+    """The face of a prepared photograph or video. Safe to use from any thread.
+
+    Args:
+        bundle: holds `photo.mouth` and `photo.lips`.
+        cache_bytes: memory for crops of pictures, the latest used are kept.
+    """
+
+    def __init__(self, bundle: Bundle, cache_bytes: int = _CACHE_BYTES) -> None:
+        self._bundle = bundle
+        columns = (bundle.arrays[MOUTH_ARRAY], bundle.arrays[LIPS_ARRAY])
+        self._mouths = [Mouth(*row) for row in np.hstack(columns).astype(np.float64).tolist()]
+        self._room = max(1, cache_bytes // (7 * CROP * CROP))
+        self._stills: OrderedDict[int, _Still] = OrderedDict()
+        self._lock = Lock()
+
+    def draw(self, picture: int, shape: MouthShape) -> Picture:
+        """The crop of this picture with this mouth: uint8 RGB [256, 256, 3].
+
+        At rest it is the picture's crop, resampled. A picture without a face gives a black crop, which has
+        nowhere to go.
+        """
+        box = self._bundle.boxes[picture]
+        if box is None:
+            return np.zeros((CROP, CROP, 3), np.uint8)
+        still = self._still(picture, box)
+        if shape.opening <= 0 and shape.press <= 0 and shape.spread == 0.5:
+            return still.crop
+        return _warp(still, self._mouths[picture], shape)
+
+    def _still(self, picture: int, box: Box) -> _Still:
+        with self._lock:
+            still = self._stills.get(picture)
+            if still is not None:
+                self._stills.move_to_end(picture)
+                return still
+        still = _make_still(self._bundle.pictures[picture], box, self._mouths[picture])
+        with self._lock:
+            self._stills[picture] = still
+            while len(self._stills) > self._room:
+                self._stills.popitem(last=False)
+        return still
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flow:
+    """Where pixels of the changing part come from, and the gap between the lips; float32 [h, w] each."""
+
+    x: Field
+    y: Field
+    along: Field
+    upper: Field
+    lower: Field
+
+
+def _make_still(picture: Picture, box: Box, mouth: Mouth) -> _Still:
+    bounds = (box.x, box.y, box.x + box.width, box.y + box.height)
+    image = Image.fromarray(picture).resize((CROP, CROP), Image.Resampling.BICUBIC, bounds)
+    crop = np.asarray(image)
+    crop.flags.writeable = False
+    pixels = np.asarray(image.convert("RGBX")).view(np.uint32).ravel()
+    x, y, half = int(mouth.x), int(mouth.y), int(mouth.half_width)
+    lip = crop[y + CROP // 40 : y + CROP // 14, max(0, x - half // 3) : x + half // 3 + 1].reshape(-1, 3)
+    face = crop[_TOP : y + 1, _LEFT:_RIGHT].reshape(-1, 3)
+    return _Still(crop, pixels, *_inner_colours(lip, face))
+
+
+def _inner_colours(lip: Picture, face: Picture) -> tuple[list[float], list[float], list[float]]:
+    """Dark, tongue and teeth from pixels [n, 3] of lip and face: a grey picture keeps a grey mouth."""
+    if not len(lip) or not len(face):
+        return [20.0] * 3, [90.0] * 3, [200.0] * 3
+    mean, skin = lip.mean(0, dtype=np.float32), face.mean(0, dtype=np.float32)
+    luma = float(mean @ LUMA)
+    red = np.clip(luma + 1.5 * (mean - luma), 0, 255)
+    bright = min(float(np.percentile(face @ LUMA, 90)), 225.0)
+    white = np.clip(bright * (0.75 + 0.25 * skin / max(float(skin @ LUMA), 1.0)), 0, 255)
+    return (0.12 * red).tolist(), (0.55 * red).tolist(), white.tolist()
+
+
+def _warp(still: _Still, mouth: Mouth, shape: MouthShape) -> Picture:
+    flow = _flow(mouth, shape)
+    part = _gather(still.pixels, flow.x, flow.y)
+    if shape.opening > 0:
+        _paint_inside(part, still, flow, _show_of_teeth(mouth, shape))
+    out = still.crop.copy()
+    out[_TOP:_BOTTOM, _LEFT:_RIGHT] = part + 0.5
+    return out
+
+
+def _flow(mouth: Mouth, shape: MouthShape) -> _Flow:
+    """The displacement field: first across, then, in the picture's own columns, down."""
+    half = mouth.half_width
+    dx = _X - mouth.x
+    level = _Y - (mouth.y + mouth.tilt * dx)
+    x = dx * (1 + _pull(shape.spread) * _fade_across(dx, half) * _bump(level / (0.18 * CROP)) * _INSIDE)
+    u = x / half
+    gap = _lens(u)
+    line = mouth.y + mouth.tilt * x - mouth.sag * np.minimum(u * u, 2.0)
+    gape = shape.opening * _GAPE * half
+    upper, lower = line - _UPPER * gape * gap, line + (1 - _UPPER) * gape * gap
+    v = np.clip((_Y - lower) / np.maximum(_FLOOR - lower, 1.0), 0.0, 1.0)
+    jaw = (1 - _UPPER) * gape * _lens(u / (1 + 0.7 * smoothstep(2 * v))) * (1 - smoothstep(v))
+    nose = _UPPER * gape * gap * (1 - smoothstep((upper - _Y) / (0.14 * CROP)))
+    # Between the lips there is nothing to move; the line they met on is the darkest to fade from.
+    y = np.where(lower < _Y, _Y - jaw * _INSIDE, np.minimum(_Y + nose * _INSIDE, line))
+    if shape.press > 0:
+        thin = 0.5 * shape.press * (1 - shape.opening) * gap * _INSIDE
+        y += (y - line) * thin * _bump((y - line) / (0.09 * CROP))
+    return _Flow(x + mouth.x, y, u, upper, lower)
+
+
+def _pull(spread: float) -> float:
+    """How much wider a part of the picture the mouth shows: positive makes it narrower."""
+    return _NARROWER * (1 - 2 * spread) if spread < 0.5 else -_WIDER * (2 * spread - 1)
+
+
+def _fade_across(dx: Field, half: float) -> Field:
+    """1 at the mouth, 0 well outside of its corners, never so steep that the picture folds."""
+    far = np.minimum((dx / (1.55 * half)) ** 4, 1.0)
+    return (1 - far) ** 2
+
+
+def _bump(t: Field) -> Field:
+    """1 at 0, 0 beyond -1 and 1, smooth."""
+    near = np.maximum(1 - t * t, 0.0)
+    return near * near
+
+
+def _lens(u: Field) -> Field:
+    """The outline of parted lips: 1 in the middle, 0 from the corners (-1 and 1) on, smooth."""
+    near = np.maximum(1 - u * u, 0.0)
+    return near * (1.25 - 0.25 * near)
+
+
+def _gather(pixels: NDArray[np.uint32], x: Field, y: Field) -> NDArray[np.float32]:
+    """Bilinear samples at x, y: float32 [h, w, 3]."""
+    x, y = np.clip(x, 0, CROP - 1.001), np.clip(y, 0, CROP - 1.001)
+    left, top = np.floor(x), np.floor(y)
+    fx, fy = (x - left)[..., None], (y - top)[..., None]
+    at = (top * CROP + left).astype(np.intp)
+
+    def corner(offset: int) -> NDArray[np.float32]:
+        return pixels[offset:].take(at).view(np.uint8).reshape(*at.shape, 4).astype(np.float32)
+
+    a, c = corner(0), corner(CROP)
+    a += (corner(1) - a) * fx
+    c += (corner(CROP + 1) - c) * fx
+    a += (c - a) * fy
+    sampled: NDArray[np.float32] = a[..., :3]
+    return sampled
+
+
+def _show_of_teeth(mouth: Mouth, shape: MouthShape) -> tuple[float, float]:
+    """Height in pixels and opacity of the upper teeth to paint; none where the picture bares its own."""
+    if mouth.teeth > 0:
+        return 1.0, 0.0
+    return 0.34 * shape.teeth * mouth.half_width, min(1.0, 2.5 * shape.teeth)
+
+
+def _paint_inside(part: NDArray[np.float32], still: _Still, flow: _Flow, teeth: tuple[float, float]) -> None:
+    """Paints what is seen between the lips, in place: dark, a hint of tongue below, of teeth above."""
+    gap = flow.lower - flow.upper
+    rows, columns = _extent(flow.upper, flow.lower)
+    upper, lower, u = flow.upper[rows, columns], flow.lower[rows, columns], flow.along[rows, columns]
+    below, above = _Y[rows] - upper, lower - _Y[rows]
+    inside = smoothstep(below / 2) * smoothstep((above + 1) / 2.5) * np.minimum(gap[rows, columns] / 3, 1)
+    t = np.clip(below / np.maximum(gap[rows, columns], 1e-3), 0, 1)
+    tongue = smoothstep((t - 0.45) / 0.55) * np.maximum(1 - (u / 0.8) ** 2, 0)
+    height, opacity = teeth
+    show = np.clip((height - below) / 2, 0, 1) * np.clip(0.6 + below / 6, 0, 1) * _bump(u * u / 0.9) * opacity
+    for channel in range(3):
+        colour = still.dark[channel] + (still.tongue[channel] - still.dark[channel]) * tongue
+        colour += (still.teeth[channel] - colour) * show
+        plane = part[rows, columns, channel]
+        plane += (colour - plane) * inside
+
+
+def _extent(upper: Field, lower: Field) -> tuple[slice, slice]:
+    """Rows and columns that hold the gap between the lips."""
+    rows = np.flatnonzero(((upper <= _Y) & (lower + 1 >= _Y) & (lower > upper)).any(1))
+    columns = np.flatnonzero((lower > upper).any(0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
