@@ -24,7 +24,8 @@ INPUTS = ("text", "prompt", "audio")
 
 def flag_of(field: str | None) -> str | None:
     """The flag that sets `field`, if there is one."""
-    found = next((name for name, path in FIELDS.items() if path == field), None)
+    fields = {**FIELDS, "llm_url": "spec.llm.baseURL"}
+    found = next((name for name, path in fields.items() if path == field), None)
     return f"--{found.replace('_', '-')}" if found else None
 
 

@@ -20,14 +20,20 @@ METRICS_PORT = 9464
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=50051, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
+@click.option(
+    "--port", default=50051, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."
+)
 @click.option("--metrics-port", default=METRICS_PORT, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--no-metrics", is_flag=True, help="Serve no Prometheus metrics.")
 @click.option("--engine", default="preview", show_default=True, type=NearChoice(["preview"]))
 @click.option("--max-batch", default=8, show_default=True, type=click.IntRange(1, 64), help="Frames a step.")
 @click.option("--max-renders", default=64, show_default=True, type=click.IntRange(1), help="Carried at once.")
-@click.option("--max-waiting", default=256, show_default=True, type=click.IntRange(0), help="Renders in line.")
-@click.option("--held-mib", default=2048, show_default=True, type=click.IntRange(64), help="Memory for renders.")
+@click.option(
+    "--max-waiting", default=256, show_default=True, type=click.IntRange(0), help="Renders in line."
+)
+@click.option(
+    "--held-mib", default=2048, show_default=True, type=click.IntRange(64), help="Memory for renders."
+)
 @click.option("--bundle-store", type=click.Path(file_okay=False, path_type=Path), help="Prepared avatars.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM file.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM file.")

@@ -1,0 +1,24 @@
+"""The inference server a command talks to: one that is running already, or one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+DRAIN_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def server_at(target: str | None) -> AsyncIterator[str]:
+    """Yields where to connect: `target`, or a server started for this command on a free loopback port.
+
+    Raises:
+        AvatarError: the server can't be started.
+    """
+    if target is not None:
+        yield target
+        return
+    from avatar_inference.server import ServerSettings, serve
+
+    async with serve(ServerSettings(port=0, drain_seconds=DRAIN_SECONDS)) as running:
+        yield running.target
