@@ -120,7 +120,7 @@ def _dark_lines(grey: Grey) -> Grey:
 
 
 def _best_curve(dark: Grey) -> _Curve:
-    """The best of a grid of curves, by the mean darkness along it, less the further from the expected place."""
+    """The best of a grid of curves, by its mean darkness, less the further from the expected place."""
     rows = len(dark)
     middles = np.arange(-0.6 * rows / 2, 0.6 * rows / 2 + 1)
     tilts = np.linspace(-0.25, 0.25, 11)

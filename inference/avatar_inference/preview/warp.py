@@ -18,12 +18,12 @@ from PIL import Image
 from avatar_inference.bundle import Box, Bundle, Picture
 from avatar_inference.engine import CROP
 from avatar_inference.preview import region
-from avatar_inference.preview.parting import LUMA, Mouth
 from avatar_inference.preview.mouth import MouthShape
+from avatar_inference.preview.parting import LUMA, Mouth
 from avatar_inference.preview.region import Field, smoothstep
 
 MOUTH_ARRAY = "photo.mouth"
-"""float32 [N, 4]: x, y, half-width and tilt of each picture's mouth in pixels of the crop; see parting.Mouth."""
+"""float32 [N, 4]: x, y, half-width and tilt of each picture's mouth (parting.Mouth) in pixels of the crop."""
 LIPS_ARRAY = "photo.lips"
 """float32 [N, 2]: sag and height of bare teeth in pixels of the crop."""
 
@@ -143,7 +143,7 @@ def _inner_colours(lip: Picture, face: Picture) -> tuple[list[float], list[float
     luma = float(mean @ LUMA)
     red = np.clip(luma + 1.5 * (mean - luma), 0, 255)
     bright = min(float(np.percentile(face @ LUMA, 90)), 225.0)
-    white = np.clip(bright * (0.75 + 0.25 * skin / max(float(skin @ LUMA), 1.0)), 0, 255)
+    white = np.clip(bright * (0.87 + 0.13 * skin / max(float(skin @ LUMA), 1.0)), 0, 255)
     return (0.12 * red).tolist(), (0.55 * red).tolist(), white.tolist()
 
 
@@ -186,19 +186,19 @@ def _pull(spread: float) -> float:
 
 def _fade_across(dx: Field, half: float) -> Field:
     """1 at the mouth, 0 well outside of its corners, never so steep that the picture folds."""
-    far = np.minimum((dx / (1.55 * half)) ** 4, 1.0)
+    far: Field = np.minimum((dx / (1.55 * half)) ** 4, 1.0)
     return (1 - far) ** 2
 
 
 def _bump(t: Field) -> Field:
     """1 at 0, 0 beyond -1 and 1, smooth."""
-    near = np.maximum(1 - t * t, 0.0)
+    near: Field = np.maximum(1 - t * t, 0.0)
     return near * near
 
 
 def _lens(u: Field) -> Field:
     """The outline of parted lips: 1 in the middle, 0 from the corners (-1 and 1) on, smooth."""
-    near = np.maximum(1 - u * u, 0.0)
+    near: Field = np.maximum(1 - u * u, 0.0)
     return near * (1.25 - 0.25 * near)
 
 
