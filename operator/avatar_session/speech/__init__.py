@@ -1,0 +1,1 @@
+"""Voices: text in, PCM out."""
