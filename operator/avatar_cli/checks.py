@@ -108,17 +108,21 @@ def check_store(folder: Path) -> Check:
 
 
 def check_voice() -> Check:
-    """espeak-ng, the voice that needs no network."""
+    """espeak-ng, the voice that needs no network, says a word."""
+    import asyncio
+
+    from avatar_core.errors import AvatarError
+    from avatar_session.speech.espeak import EspeakVoice
+
+    async def say() -> int:
+        async with EspeakVoice() as voice:
+            return sum([len(sound.pcm) async for sound in voice.speak("Ready.")])
+
     try:
-        import espeakng_loader
-    except ImportError:
-        return Check(
-            "voice", State.OPTIONAL, "espeak-ng is not installed; only TTS servers work", install("demo")
-        )
-    library = Path(espeakng_loader.get_library_path())
-    if not library.exists():
-        return Check("voice", State.OPTIONAL, f"{library} is missing", install("demo"))
-    return Check("voice", State.OK, "espeak-ng, built in")
+        spoken = asyncio.run(say())
+    except AvatarError as error:
+        return Check("voice", State.OPTIONAL, f"{error}; only TTS servers work", install("demo"))
+    return Check("voice", State.OK, f"espeak-ng, built in; spoke {spoken} bytes of sound")
 
 
 def check_faces() -> Check:
