@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -72,6 +73,8 @@ def _explain(error: ValidationError, model: type[BaseModel], source: str) -> Inv
         text = _allowed_range(model, path) or first["msg"].removeprefix("Value error, ")
         if first["type"] != "value_error" and isinstance(first["input"], str | int | float):
             text += f", not {str(first['input'])[:80]!r}"
+        if first["type"] == "literal_error":
+            text += _nearest(str(first["input"]), re.findall("'([^']+)'", first["ctx"]["expected"]))
     return InvalidInputError(Reason.INVALID_SPEC, f"{text} [{source}]{more}", field=".".join(path))
 
 

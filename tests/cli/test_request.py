@@ -87,6 +87,7 @@ def test_the_key_is_referred_to_and_never_copied() -> None:
         ({"text": "a", "batch_size": 5}, "spec.video.batchSize", "1 to 4"),
         ({"text": "a", "height": 333}, "spec.video.height", "even"),
         ({"text": "   "}, "spec.text", "blank"),
+        ({"text": "a", "profile": "qualty"}, "spec.video.profile", "did you mean 'quality'?"),
     ],
 )
 def test_wrong_flags_name_field_and_range(flags: dict[str, Any], field: str, words: str) -> None:
