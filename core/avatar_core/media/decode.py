@@ -49,6 +49,7 @@ CUT_OFF_SECONDS = 0.25
 BAD_PACKETS = 3
 """Undecodable packets any file may have, such as a tag at the end of an MP3."""
 DECODER_THREADS = 2
+WAV_PROBE_BYTES = "4096"
 
 Block = NDArray[np.int16]
 """int16 [n, channels], n >= 1."""
@@ -117,6 +118,10 @@ def _readable(source: bytes | Path | Readable, cleanup: ExitStack) -> Readable:
 
 def _open(stream: WavHead) -> InputContainer:
     options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
+    if stream.arriving:
+        options["probesize"] = (
+            WAV_PROBE_BYTES  # else the first 4 s of 24 kHz are awaited in search of more streams
+        )
     try:
         # Tags may be in any encoding; they are not looked at.
         container = av.open(stream, "r", options=options, metadata_errors="replace")

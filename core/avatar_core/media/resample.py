@@ -78,6 +78,8 @@ class Resampler:
         return given
 
     def _give(self, until: int) -> NDArray[np.float32]:
+        if until == self._given:  # a few samples may not even fill one window
+            return np.zeros((0, self._kept.shape[1]), np.float32)
         windows = sliding_window_view(self._kept, 2 * self._half, axis=0)
         blocks = [np.zeros((0, self._kept.shape[1]), np.float32)]
         for start in range(self._given, until, BLOCK):

@@ -30,11 +30,17 @@ class Seekable(Readable, Protocol):
 
 
 class WavHead:
-    """Passes everything through and keeps the first bytes."""
+    """Passes everything through and keeps the first bytes.
+
+    Attributes:
+        arriving: a WAV file that cannot be read again, so that the less is read ahead of it the better.
+    """
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
         self._head = b""
+        self._ahead = b"" if self.seekable() else stream.read(4)
+        self.arriving = self._ahead == b"RIFF"
 
     def seekable(self) -> bool:
         """Whether the stream can be read again."""
@@ -49,11 +55,10 @@ class WavHead:
         """As the stream's."""
         return cast("Seekable", self._stream).tell()
 
-    def read(self, size: int = -1) -> bytes:
-        """As the stream's; the first call comes from its beginning."""
-        data = self._stream.read(size)
-        if not self._head:
-            self._head = data[:HEAD_BYTES]
+    def read(self, size: int) -> bytes:
+        """As the stream's."""
+        data, self._ahead = self._ahead + self._stream.read(size - len(self._ahead)), b""
+        self._head += data[: HEAD_BYTES - len(self._head)]
         return data
 
     def seconds(self) -> float | None:
