@@ -97,7 +97,7 @@ class Prepared:
     """What preparation made of a source.
 
     Attributes:
-        bundle: the avatar, not stored yet. Its pictures may live in a temporary file that vanishes with them.
+        bundle: the avatar, not stored yet. Its pictures may be read from the source as they are asked for.
         findings: what a person should know about the source, by first picture.
         preview_png: a PNG of the first picture with a face, its box and mask drawn on it.
     """

@@ -117,7 +117,7 @@ def several_faces(boxes: Sequence[Box], scale: float) -> InvalidInputError:
     )
     return InvalidInputError(
         Reason.SEVERAL_FACES,
-        f"{len(boxes)} faces were found (X,Y,WIDTH,HEIGHT of each: {listed}); choose one with --face-index "
+        f"{len(boxes)} faces were found (X,Y,WIDTH,HEIGHT of each: {listed}); choose one with --face "
         f"1 to {len(boxes)} or with --face-box, or crop the picture",
         field="source",
     )

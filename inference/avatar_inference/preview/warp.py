@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from avatar_core.errors import InvalidInputError, Reason
 from avatar_inference.bundle import Box, Bundle, Picture
 from avatar_inference.engine import CROP
 from avatar_inference.preview import region
@@ -26,6 +27,10 @@ MOUTH_ARRAY = "photo.mouth"
 """float32 [N, 4]: x, y, half-width and tilt of each picture's mouth (parting.Mouth) in pixels of the crop."""
 LIPS_ARRAY = "photo.lips"
 """float32 [N, 2]: sag and height of bare teeth in pixels of the crop."""
+
+_LEAST = np.array([0, 0, 4, -1, -CROP, 0])
+_MOST = np.array([CROP, CROP, CROP, 1, CROP, CROP])
+"""What both arrays may hold side by side."""
 
 _CACHE_BYTES = 64 * 1024 * 1024
 _GAPE = 0.68
@@ -74,12 +79,14 @@ class PhotoFace:
     Args:
         bundle: holds `photo.mouth` and `photo.lips`.
         cache_bytes: memory for crops of pictures, the latest used are kept.
+
+    Raises:
+        InvalidInputError: AvatarInvalid, when the arrays are not those of `prepare_photo`.
     """
 
     def __init__(self, bundle: Bundle, cache_bytes: int = _CACHE_BYTES) -> None:
         self._bundle = bundle
-        columns = (bundle.arrays[MOUTH_ARRAY], bundle.arrays[LIPS_ARRAY])
-        self._mouths = [Mouth(*row) for row in np.hstack(columns).astype(np.float64).tolist()]
+        self._mouths = _read_mouths(bundle)
         self._room = max(1, cache_bytes // (7 * CROP * CROP))
         self._stills: OrderedDict[int, _Still] = OrderedDict()
         self._lock = Lock()
@@ -110,6 +117,27 @@ class PhotoFace:
             while len(self._stills) > self._room:
                 self._stills.popitem(last=False)
         return still
+
+
+def _read_mouths(bundle: Bundle) -> list[Mouth]:
+    count = len(bundle.boxes)
+    arrays = [bundle.arrays.get(name) for name in (MOUTH_ARRAY, LIPS_ARRAY)]
+    for array, columns in zip(arrays, (4, 2), strict=True):
+        if array is None or array.shape != (count, columns) or array.dtype != np.float32:
+            raise _not_of_photo()
+    rows = np.hstack([array for array in arrays if array is not None]).astype(np.float64)
+    for row, box in zip(rows, bundle.boxes, strict=True):
+        if box is not None and not ((row >= _LEAST) & (row <= _MOST)).all():
+            raise _not_of_photo()
+    return [Mouth(*row) for row in rows.tolist()]
+
+
+def _not_of_photo() -> InvalidInputError:
+    return InvalidInputError(
+        Reason.AVATAR_INVALID,
+        f"the bundle's arrays {MOUTH_ARRAY} and {LIPS_ARRAY} are damaged; prepare the avatar again",
+        field="avatar_id",
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
