@@ -41,7 +41,7 @@ def prepare_photo(source: Path, options: PrepareOptions, progress: PrepareProgre
         progress: told as pictures are looked at.
 
     Raises:
-        InvalidInputError: InvalidPicture, NoFace, SeveralFaces, FaceTooSmall; InvalidArgument for the options.
+        InvalidInputError: InvalidPicture, NoFace, SeveralFaces, FaceTooSmall; InvalidArgument for options.
         AvatarError: MissingDependency, when the face must be looked for and OpenCV 4 is not there.
     """
     check_file(source)

@@ -135,7 +135,7 @@ class _Scanner:
             self._due_us = time_us + _LOOK_EVERY_US
 
     def look(self) -> None:
-        """Looks at the latest picture; if it differs in having a face, at those since the last look as well."""
+        """Looks at the latest picture; if it differs in having a face, at those since the last look too."""
         if not self._waiting:
             return
         *between, (index, picture) = self._waiting
