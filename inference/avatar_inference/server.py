@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -198,14 +199,20 @@ def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
         if settings.tls is None:
             return server.add_insecure_port(address)
         return server.add_secure_port(address, _credentials(settings.tls))
-    except (RuntimeError, OSError) as error:
+    except RuntimeError as error:
         message = f"can't listen on {address}: {error}"
         raise AvatarError(Reason.INVALID_ARGUMENT, message, field="port") from None
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-    roots = tls.client_ca.read_bytes() if tls.client_ca else None
+    try:
+        # grpc only says that binding failed; this says which file is wrong.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key)
+        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+        roots = tls.client_ca.read_bytes() if tls.client_ca else None
+    except OSError as error:
+        message = f"{tls.certificate}, {tls.key} or the client CA can't be used: {error}"
+        raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="tls") from None
     return grpc.ssl_server_credentials([pair], roots, require_client_auth=roots is not None)
 
 

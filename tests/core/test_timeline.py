@@ -51,7 +51,23 @@ def test_frame_rates_are_exact(given_: object, fps: Fraction) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [11, 31, 0, -15, float("nan"), float("inf"), "abc", "15/0", None, True, [], "1" * 40, "15000001/1000000", ""]
+    "bad",
+    [
+        11,
+        31,
+        0,
+        -15,
+        float("nan"),
+        float("inf"),
+        "abc",
+        "15/0",
+        None,
+        True,
+        [],
+        "1" * 40,
+        "15000001/1000000",
+        "",
+    ],
 )
 def test_bad_frame_rates_are_refused_with_range_and_field(bad: object) -> None:
     with pytest.raises(InvalidInputError) as caught:

@@ -12,11 +12,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from tests.support.renders import Rendered, collect
+from tests.support.sound import babble, pieces
 
 from avatar_inference.client import FLUSH, Flush, InferenceClient, RenderConfig
 from avatar_inference.server import Running
-from tests.support.renders import Rendered, collect
-from tests.support.sound import babble, pieces
 
 CONFIG = RenderConfig(sample_rate=22050, session="test")
 

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
+from tests.support.renders import collect
+from tests.support.sound import babble, pieces
 
 from avatar_core.errors import AvatarError, InferenceError, InvalidInputError, Reason
-from avatar_inference.client import Flush, InferenceClient, RenderConfig, Video
+from avatar_inference.bundle import Bundle
+from avatar_inference.bundle_store import BundleStore
+from avatar_inference.client import Flush, InferenceClient, RenderConfig, RenderEvent, Video
 from avatar_inference.server import Running, ServerSettings, serve
 from avatar_inference.status import from_rpc_error
 from avatar_protos.v1alpha1 import lip_sync_pb2 as pb
 from avatar_protos.v1alpha1 import lip_sync_pb2_grpc as pb_grpc
-from tests.support.renders import collect
-from tests.support.sound import babble, pieces
 
 CONFIG = RenderConfig(sample_rate=16000)
 
@@ -48,16 +51,36 @@ BAD: dict[str, tuple[list[pb.RenderRequest], Reason, str, str]] = {
     "flush after end": ([config(), audio(), END, FLUSH], Reason.INVALID_ARGUMENT, "flush", "`end` last"),
     "end twice": ([config(), audio(), END, END], Reason.INVALID_ARGUMENT, "end", "twice"),
     "no end": ([config(), audio()], Reason.INVALID_ARGUMENT, "end", "`end` last"),
-    "split samples": ([config(), audio(b"\0\0\0"), END], Reason.INVALID_ARGUMENT, "audio.pcm", "multiple of 2"),
+    "split samples": (
+        [config(), audio(b"\0\0\0"), END],
+        Reason.INVALID_ARGUMENT,
+        "audio.pcm",
+        "multiple of 2",
+    ),
     "empty audio": ([config(), audio(b""), END], Reason.INVALID_ARGUMENT, "audio.pcm", "multiple of 2"),
-    "too large a chunk": ([config(), audio(bytes(262146)), END], Reason.INVALID_ARGUMENT, "audio.pcm", "262144"),
+    "too large a chunk": (
+        [config(), audio(bytes(262146)), END],
+        Reason.INVALID_ARGUMENT,
+        "audio.pcm",
+        "262144",
+    ),
     "no samples": ([config(), END], Reason.INVALID_AUDIO, "audio.pcm", "at least one sample"),
-    "no samples but a flush": ([config(), FLUSH, END], Reason.INVALID_AUDIO, "audio.pcm", "at least one sample"),
+    "no samples but a flush": (
+        [config(), FLUSH, END],
+        Reason.INVALID_AUDIO,
+        "audio.pcm",
+        "at least one sample",
+    ),
     "empty message": ([config(), pb.RenderRequest()], Reason.INVALID_ARGUMENT, "request", "empty message"),
     "fps 11": ([config(**rate(11))], Reason.INVALID_ARGUMENT, "config.frame_rate", "12 to 30"),
     "fps 31": ([config(**rate(31))], Reason.INVALID_ARGUMENT, "config.frame_rate", "12 to 30"),
     "fps 0": ([config(**rate(0))], Reason.INVALID_ARGUMENT, "config.frame_rate", "12 to 30"),
-    "fps huge terms": ([config(**rate(15_000_001, 1_000_000))], Reason.INVALID_ARGUMENT, "config.frame_rate", "12"),
+    "fps huge terms": (
+        [config(**rate(15_000_001, 1_000_000))],
+        Reason.INVALID_ARGUMENT,
+        "config.frame_rate",
+        "12",
+    ),
     "batch 0": ([config(batch_size=0)], Reason.INVALID_ARGUMENT, "config.batch_size", "1 to 4"),
     "batch 5": ([config(batch_size=5)], Reason.INVALID_ARGUMENT, "config.batch_size", "out of memory"),
     "odd height": ([config(height=257)], Reason.INVALID_ARGUMENT, "config.height", "even"),
@@ -77,7 +100,9 @@ BAD: dict[str, tuple[list[pb.RenderRequest], Reason, str, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_each_mistake_is_named_and_harms_nobody(name: str, server: Running, client: InferenceClient) -> None:
+async def test_each_mistake_is_named_and_harms_nobody(
+    name: str, server: Running, client: InferenceClient
+) -> None:
     requests, reason, field, words = BAD[name]
     neighbour = asyncio.create_task(collect(client, CONFIG, pieces(babble(0.5, 16000))))
     async with grpc.aio.insecure_channel(server.target) as channel:
@@ -101,7 +126,9 @@ async def requests_of(requests: list[pb.RenderRequest]) -> AsyncIterator[pb.Rend
         await asyncio.sleep(0.01)
 
 
-async def test_a_client_gone_mid_stream_frees_its_place_at_once(server: Running, client: InferenceClient) -> None:
+async def test_a_client_gone_mid_stream_frees_its_place_at_once(
+    server: Running, client: InferenceClient
+) -> None:
     async def endless() -> AsyncIterator[bytes | Flush]:
         while True:
             yield babble(1.0, 16000)
@@ -127,19 +154,32 @@ async def test_the_sound_of_one_render_is_bounded(tmp_path: Path) -> None:
 
 async def test_a_slow_reader_loses_its_place_and_harms_nobody(tmp_path: Path) -> None:
     async def much() -> AsyncIterator[bytes | Flush]:
-        for _ in range(120):
+        for _ in range(30):
             yield babble(1.0, 16000)
 
-    # Noise on a large picture fills the network's own buffers in seconds.
+    # Pictures of noise fill the network's own buffers soon.
+    noise = np.random.default_rng(0).integers(0, 255, (30, 256, 256, 3)).astype(np.uint8)
+    bundle = Bundle(
+        "noise", "preview", 256, 256, range(0, 2_000_010, 66_667), (None,) * 30, (None,) * 30, noise
+    )
+    avatar = BundleStore(tmp_path).put(bundle)
     settings = ServerSettings(port=0, bundle_store=tmp_path, slow_reader_seconds=1.0)
     async with serve(settings) as running, InferenceClient(running.target) as client:
-        stream = client.render(replace(CONFIG, height=2160), much())
+        reading = client.render(replace(CONFIG, avatar=avatar), much())
+        other = asyncio.create_task(collect(client, CONFIG, pieces(babble(2.0, 16000))))
+        await read_until_video(reading)
+        await left(running)
         with pytest.raises(InferenceError) as caught:
-            async for event in stream:
-                if isinstance(event, Video):
-                    await left(running)
+            await read_until_video(reading, count=10_000)
         assert caught.value.reason is Reason.SLOW_READER
-        assert (await collect(client, CONFIG, pieces(babble(0.3, 16000)))).result
+        assert (await other).result
+
+
+async def read_until_video(events: AsyncIterator[RenderEvent], count: int = 1) -> None:
+    async for event in events:
+        count -= isinstance(event, Video)
+        if count == 0:
+            return
 
 
 async def left(running: Running) -> None:
@@ -228,5 +268,3 @@ async def test_draining_finishes_what_was_accepted_and_refuses_new(tmp_path: Pat
         go_on.set()
         assert (await accepted).result
         await stopping
-
-
