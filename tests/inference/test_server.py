@@ -88,10 +88,8 @@ async def test_tls(authority: trustme.CA, tls: Tls, tmp_path: Path) -> None:
 
 async def test_tls_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
     (tmp_path / "junk.pem").write_text("junk")
-    for tls in (
-        Tls(tmp_path / "junk.pem", tmp_path / "junk.pem"),
-        Tls(tmp_path / "no.pem", tmp_path / "no.pem"),
-    ):
+    for name in ("junk.pem", "missing.pem"):
+        tls = Tls(tmp_path / name, tmp_path / name)
         with pytest.raises(AvatarError) as caught:
             async with serve(ServerSettings(port=0, bundle_store=tmp_path, tls=tls)):
                 pass
