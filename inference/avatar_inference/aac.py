@@ -22,6 +22,8 @@ RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 BITS_PER_SAMPLE = 3
 BIT_RATE_MAX = 64_000
 """Per channel."""
+SILENCE = 0.001
+"""Of full scale, -60 dB."""
 LAYOUTS = {1: "mono", 2: "stereo"}
 
 
@@ -56,14 +58,17 @@ class SoundEncoder:
         return self._encode_whole_blocks()
 
     def flush(self) -> list[Unit]:
-        """Units for all whole blocks pushed so far, at once, as if silence followed. Sound may follow.
+        """Units for the whole blocks pushed so far, at once, as if silence followed. Sound may follow.
 
-        A second codec draws them from the sound kept, so the first goes on undisturbed. Where they meet, the
-        overlap of one block knows silence where sound may follow: inaudible unless the cut is within a word.
+        A second codec draws them from the sound kept, so the first goes on undisturbed. The last block
+        overlaps with the next, which is not known yet: if sound begins there, its first milliseconds will be
+        blurred. So that block is handed out only if there is something to hear in it.
         """
         self._hold(self._resampler.flush())
         units = self._encode_whole_blocks()
         end = self._end - self._end % BLOCK
+        if np.abs(self._sound[max(0, end - BLOCK - self._first) :]).max(initial=0) < SILENCE:
+            end -= BLOCK
         return units + self._draw_ahead(end) if end > self._given else units
 
     def close(self, length: int) -> list[Unit]:

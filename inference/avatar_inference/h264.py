@@ -38,7 +38,7 @@ def h264_encoder() -> H264Encoder:
     Raises:
         AvatarError: MissingDependency when PyAV has neither.
     """
-    x264 = {"preset": "veryfast", "crf": "23", "tune": "zerolatency", "bf": "0", "forced-idr": "1"}
+    x264 = {"preset": "veryfast", "crf": "23", "tune": "zerolatency", "bf": "0", "sc_threshold": "0"}
     for encoder in (H264Encoder("libx264", x264), H264Encoder("libopenh264", {"rc_mode": "quality"})):
         if encoder.codec in av.codecs_available:
             return encoder

@@ -57,7 +57,12 @@ def remux(fragments: Path, target: Path, metadata: Mapping[str, str]) -> None:
     """
     try:
         with av.open(fragments, format="mp4") as source:
-            options = {"movflags": "+faststart+use_metadata_tags", "fflags": "+bitexact"}
+            options = {
+                "movflags": "+faststart+use_metadata_tags",
+                "fflags": "+bitexact",
+                # Edit lists lie on this grid; the usual 1000 would shorten the sound by up to 1 ms.
+                "movie_timescale": str(source.streams.audio[0].codec_context.sample_rate),
+            }
             with av.open(target, "w", format="mp4", options=options) as sink:
                 kept = {k: v for k, v in source.metadata.items() if k not in _BRANDS}
                 sink.metadata.update(kept | dict(metadata))
@@ -69,7 +74,7 @@ def remux(fragments: Path, target: Path, metadata: Mapping[str, str]) -> None:
                     if packet.size:
                         packet.stream = streams[packet.stream_index]
                         sink.mux_one(packet)
-    except (av.InvalidDataError, av.EOFError) as error:
+    except (av.InvalidDataError, av.EOFError, IndexError) as error:
         raise AvatarError(Reason.INTERNAL, f"the fragments are no readable MP4: {error}") from error
 
 
