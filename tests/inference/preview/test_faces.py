@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
+from tests.support.portraits import FACE, MOUTH, astronaut, faceless, prepare, save
 
 from avatar_core.errors import AvatarError, InvalidInputError, Reason
 from avatar_inference.bundle import Box
 from avatar_inference.preview.faces import haar_faces, overlap
 from avatar_inference.preview.parting import find_mouth
-from tests.support.portraits import FACE, MOUTH, astronaut, faceless, prepare, save
 
 
 def refused(path: Path, **options: object) -> InvalidInputError:
