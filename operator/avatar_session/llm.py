@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 60.0
 """A server that says nothing for so long is taken for dead; a CPU may read a long prompt for a while."""
+BYTES_PER_TOKEN = 4
+"""About, in UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Ending:
 
     Attributes:
         cut: the token limit ended it.
-        prompt_tokens, completion_tokens: as the server counted them, or about four bytes a token.
+        prompt_tokens, completion_tokens: as the server counted them, or `BYTES_PER_TOKEN`.
         estimated: the server told no numbers.
     """
 
@@ -44,7 +46,7 @@ class Ending:
 
 def estimated_tokens(text: str) -> int:
     """About how many tokens a text has: four bytes of UTF-8 each."""
-    return -(-len(text.encode()) // 4)
+    return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
 
 class ChatLLM:
@@ -92,7 +94,7 @@ class ChatLLM:
         if self._client:
             await self._client.close()
 
-    async def write(self, prompt: str, history: Sequence[Turn] = ()) -> AsyncIterator[str | Ending]:
+    async def write(self, prompt: str, history: Sequence[Turn] = ()) -> AsyncGenerator[str | Ending, None]:
         """Yields the reply's text as it comes, then one `Ending`.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from avatar_core.errors import ProviderError, Reason
 
 _KEYLIKE = re.compile(r"\b(?:sk|pk|key|gsk|hf|Bearer)[-_ ][\w*.-]{6,}")
 _STATUS = {401: "UNAUTHORIZED", 403: "UNAUTHORIZED", 404: "NOT_FOUND", 429: "RATE_LIMITED"}
+_TRANSPORT = ("httpx", "httpcore", "anyio")
+"""Libraries below the client whose errors it lets through when a body breaks off."""
 _TRANSIENT = {408, 409, 425}
 
 
@@ -49,11 +52,13 @@ class Endpoint:
         return ProviderError(reason, f"{self} {self._scrubbed(message)}", retry_after=retry_after)
 
     def explain(self, error: Exception) -> ProviderError:
-        """The typed error for what a call to the openai client raised."""
+        """The typed error for what a call to the openai client raised.
+
+        Raises:
+            Exception: `error` itself when it is no fault of the other side.
+        """
         import openai
 
-        if isinstance(error, ProviderError):
-            return error
         if isinstance(error, openai.APITimeoutError):
             return self.failure("UNAVAILABLE", "did not answer in time")
         if isinstance(error, openai.APIConnectionError):
@@ -63,7 +68,11 @@ class Endpoint:
         if isinstance(error, openai.APIError):  # an error event within a stream
             limited = "rate" in f"{error.code} {error.type}".lower() or str(error.code) == "429"
             return self.failure("RATE_LIMITED" if limited else "UNAVAILABLE", f"broke off: {error.message}")
-        return self.failure("UNAVAILABLE", f"answered something unreadable ({type(error).__name__})")
+        if isinstance(error, json.JSONDecodeError | UnicodeError):
+            return self.failure("UNAVAILABLE", "sent something unreadable")
+        if type(error).__module__.startswith(_TRANSPORT):
+            return self.failure("UNAVAILABLE", f"broke off: {_cause(error)}")
+        raise error
 
     def _status(self, status: int, body: object, headers: Mapping[str, str]) -> ProviderError:
         transient = status >= 500 or status in _TRANSIENT

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import count
@@ -78,8 +78,8 @@ class AttemptLostError(Exception):
 
 
 async def retried(
-    produce: Callable[[], AsyncIterator[T]], policy: RetryPolicy, deadline: Deadline, on_retry: OnRetry
-) -> AsyncIterator[T]:
+    produce: Callable[[], AsyncGenerator[T, None]], policy: RetryPolicy, deadline: Deadline, on_retry: OnRetry
+) -> AsyncGenerator[T, None]:
     """Yields what `produce()` yields; begins again when it fails before its first item.
 
     Raises:
@@ -89,7 +89,7 @@ async def retried(
     for tried in count(1):
         handed_on = False
         try:
-            async with aclosing(produce()) as items:  # type: ignore[type-var]
+            async with aclosing(produce()) as items:
                 async for item in items:
                     handed_on = True
                     yield item

@@ -7,7 +7,7 @@ import json
 import os
 import struct
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, Self
@@ -56,7 +56,7 @@ class EspeakVoice:
     async def __aexit__(self, *exc: object) -> None:
         await self._stop()
 
-    async def speak(self, sentence: str) -> AsyncIterator[Sound]:
+    async def speak(self, sentence: str) -> AsyncGenerator[Sound, None]:
         """Yields the sound of one sentence: mono, 22050 Hz. A helper that died is started again.
 
         Raises:

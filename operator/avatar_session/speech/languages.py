@@ -90,7 +90,7 @@ def voice_for(text: str) -> str:
     """The voice for a text when none was asked for: by the script most of its letters are written in.
 
     Latin letters say nothing about the language: without other letters it is en-us. With other ones these
-    decide, since their voices read Latin words too. Kana mean Japanese, Chinese characters without kana Mandarin.
+    decide, since their voices read Latin words too. Kana mean Japanese, Chinese characters alone Mandarin.
     """
     scripts: Counter[str] = Counter()
     for script, run in _foreign_runs(text):
