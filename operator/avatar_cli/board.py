@@ -41,17 +41,21 @@ class Board:
         self._display.end()
 
     def update(
-        self, stage: str, unit: str, done: float, total: float | None = None, *, finished: bool = False
+        self,
+        stage: str,
+        unit: str,
+        done: float,
+        total: float | None = None,
+        *,
+        guess: int = 0,
+        finished: bool = False,
+        note: str = "",
     ) -> None:
-        """News of one stage; see `Progress.update`."""
+        """News of one stage, see `Progress.update`; `note` says what it waits for, if anything."""
         now = self._clock()
-        self.progress = self.progress.update(stage, unit, now, done=done, total=total, finished=finished)
+        news = self.progress.update(stage, unit, now, done=done, total=total, guess=guess, finished=finished)
+        self.progress = news.waiting(note) if note else news
         self._display.show(self.progress, now)
-
-    def waiting(self, note: str) -> None:
-        """Nothing moves; `note` says what is waited for."""
-        self.progress = self.progress.waiting(note)
-        self._display.show(self.progress, self._clock())
 
     async def _tick(self) -> None:
         while True:

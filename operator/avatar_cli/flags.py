@@ -10,7 +10,6 @@ FIELDS: Mapping[str, str] = {
     "text": "spec.text",
     "prompt": "spec.prompt",
     "audio": "spec.audio",
-    "avatar": "spec.avatarRef.name",
     "model": "spec.llm.model",
     "voice": "spec.speech.voice",
     "profile": "spec.video.profile",
@@ -19,12 +18,14 @@ FIELDS: Mapping[str, str] = {
     "height": "spec.video.height",
     "timeout": "spec.timeoutSeconds",
 }
+_ELSEWHERE = {"llm_url": "spec.llm.baseURL", "avatar": "config.avatar_id"}
+"""Flags that set no field of a session, and the field that is named when they are wrong."""
 INPUTS = ("text", "prompt", "audio")
 
 
 def flag_of(field: str | None) -> str | None:
     """The flag that sets `field`, if there is one."""
-    fields = {**FIELDS, "llm_url": "spec.llm.baseURL"}
+    fields = {**FIELDS, **_ELSEWHERE}
     found = next((name for name, path in fields.items() if path == field), None)
     return f"--{found.replace('_', '-')}" if found else None
 

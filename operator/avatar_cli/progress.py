@@ -20,6 +20,7 @@ class StageProgress:
         unit: of `done` and `total`: "tokens", "seconds", "frames", "pictures" or "bytes".
         done: so far.
         total: in all, None while unknown.
+        guess: percent, as estimated by whoever does the work; counts while the total is unknown.
         began, seen: when it was first and last heard of.
         finished: it is over.
     """
@@ -30,14 +31,17 @@ class StageProgress:
     seen: float
     done: float = 0
     total: float | None = None
+    guess: int = 0
     finished: bool = False
 
     @property
     def percent(self) -> int | None:
-        """0 to 100, rounded down; None while the total is unknown."""
+        """0 to 100, rounded down; None while nobody knows."""
         if self.finished:
             return 100
-        return None if not self.total else min(100, int(100 * self.done / self.total))
+        if self.total:
+            return min(100, int(100 * self.done / self.total))
+        return self.guess or None
 
     @property
     def rate(self) -> float | None:
@@ -46,10 +50,12 @@ class StageProgress:
         return self.done / spent if spent > 0 and self.done else None
 
     def eta(self, now: float) -> float | None:
-        """Seconds until it is over at the rate so far; None while unknown or over."""
-        if self.finished or not self.total or not self.rate:
+        """Seconds until it is over at the pace so far; None while unknown or over."""
+        share = self.done / self.total if self.total else self.guess / 100
+        if self.finished or not share or self.seen <= self.began:
             return None
-        return max(0.0, (self.total - self.done) / self.rate - (now - self.seen))
+        left = (self.seen - self.began) * max(0.0, 1 - share) / share
+        return max(0.0, left - (now - self.seen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +73,19 @@ class Progress:
         *,
         done: float,
         total: float | None = None,
+        guess: int = 0,
         finished: bool = False,
     ) -> Progress:
-        """With news of one stage. Nothing ever goes back: an older count changes only the time."""
+        """With news of one stage. A count never goes back, unless to 0: then the stage begins anew."""
         known = next((s for s in self.stages if s.stage == stage), None)
-        old = known or StageProgress(stage, unit, began=now, seen=now)
+        anew = known is None or (done == 0 and not finished and (known.done > 0 or known.finished))
+        old = StageProgress(stage, unit, began=now, seen=now) if anew or known is None else known
         new = replace(
             old,
             seen=now,
             done=max(done, old.done),
             total=total if total is not None else old.total,
+            guess=max(guess, old.guess),
             finished=finished or old.finished,
         )
         others = self.stages if known else (*self.stages, new)

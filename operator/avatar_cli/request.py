@@ -30,7 +30,7 @@ class Request:
     """One video to be made.
 
     Attributes:
-        session: flags applied.
+        session: flags applied; a path to sound is relative to where the command runs.
         provider: where its reply and voice come from.
     """
 
@@ -43,6 +43,7 @@ def requests(
     source: str,
     flags: Mapping[str, Any],
     *,
+    folder: Path = Path(),
     llm_url: str | None = None,
     name: str = "video",
     environment: Mapping[str, str] = os.environ,
@@ -53,6 +54,7 @@ def requests(
         manifest: YAML text, or None when there is no file.
         source: what to call it in messages.
         flags: by the names of `flags.FIELDS`; None where a flag was not given. A flag wins over the manifest.
+        folder: of the manifest; paths in it are relative to that.
         llm_url: base URL of an LLM that takes the place of any provider's.
         name: of a session made of flags alone.
         environment: where keys are looked for.
@@ -64,7 +66,7 @@ def requests(
     found = [resource for resource in resources if isinstance(resource, AvatarSession)]
     providers = [resource for resource in resources if isinstance(resource, AvatarProvider)]
     _one_input(found, flags, source)
-    documents = [session.model_dump(by_alias=True, exclude_unset=True) for session in found]
+    documents = [_document(session, folder) for session in found]
     origin = source if found else COMMAND_LINE
     sessions = [_session(document, flags, origin) for document in documents or [_empty(name)]]
     _refuse_twins(sessions)
@@ -87,6 +89,14 @@ def name_after(output: Path | None) -> str:
 
 def _empty(name: str) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": "AvatarSession", "metadata": {"name": name}, "spec": {}}
+
+
+def _document(session: AvatarSession, folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = session.model_dump(by_alias=True, exclude_unset=True)
+    audio = session.spec.audio
+    if audio is not None and "://" not in audio:
+        document["spec"]["audio"] = str(folder / audio)
+    return document
 
 
 def _session(document: Mapping[str, Any], flags: Mapping[str, Any], source: str) -> AvatarSession:

@@ -89,8 +89,7 @@ async def _prepare(
             if isinstance(event, Prepared):
                 board.update("prepare", "pictures", event.pictures, event.pictures, finished=True)
                 return event
-            board.update("prepare", "pictures", event.done, event.total)
-            board.waiting(event.stage)
+            board.update("prepare", "pictures", event.done, event.total, note=event.stage)
     raise InferenceError(Reason.INFERENCE_UNAVAILABLE, f"{target} ended without a result")
 
 
