@@ -40,7 +40,7 @@ def test_every_command_has_help_with_examples(name: str) -> None:
 def test_mistakes_come_with_the_nearest_right_word() -> None:
     for arguments, suggestion in [
         (["rnu"], "'run'"),
-        (["serve", "--prot", "1"], "--port"),
+        (["serve", "--prot", "1"], "'--port'"),
         (["completion", "bsh"], "'bash'"),
         (["run", "--profile", "qualty"], "'quality'"),
     ]:
@@ -48,7 +48,8 @@ def test_mistakes_come_with_the_nearest_right_word() -> None:
         assert ran.returncode == 2
         assert ran.stdout == ""
         assert ran.stderr.startswith("Error: wrong command line\n  message  ")
-        assert f"{suggestion}?" in ran.stderr
+        assert "Did you mean" in ran.stderr
+        assert suggestion in ran.stderr.split("Did you mean")[1]
         assert "--help`" in ran.stderr
 
 
