@@ -8,45 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Any, Protocol
 
-from avatar_core.errors import AvatarError, InvalidInputError, Reason, StoreError
+from avatar_core.errors import AvatarError, Reason, StoreError
 from avatar_core.store_errors import typed_store_error
-
-if TYPE_CHECKING:
-    from obstore.store import RetryConfig
+from avatar_core.store_urls import local_folder, open_store
 
 BLOCK_BYTES = 1024 * 1024
 SMALL_OBJECT_BYTES = 16 * BLOCK_BYTES
 """`Store.get` is for receipts and replies, not for videos."""
-
-_CREDENTIALS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "s3": (
-        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-        ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"),
-        ("AWS_SKIP_SIGNATURE",),
-    ),
-    "gs": (
-        ("GOOGLE_APPLICATION_CREDENTIALS",),
-        ("GOOGLE_SERVICE_ACCOUNT",),
-        ("GOOGLE_SERVICE_ACCOUNT_KEY",),
-        ("GOOGLE_SKIP_SIGNATURE",),
-    ),
-    "az": (
-        ("AZURE_STORAGE_ACCOUNT_KEY",),
-        ("AZURE_STORAGE_SAS_TOKEN",),
-        ("AZURE_STORAGE_CLIENT_ID", "AZURE_STORAGE_CLIENT_SECRET", "AZURE_STORAGE_TENANT_ID"),
-        ("AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"),
-        ("AZURE_SKIP_SIGNATURE",),
-    ),
-}
-"""Sets of environment variables, any one of which is enough to sign requests (or says not to)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +96,9 @@ class ObjectStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._folder = _local_folder(url)
+        self._folder = local_folder(url)
         try:
-            self._store = _open(url, self._folder)
+            self._store = open_store(url, self._folder)
         except (AvatarError, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -240,40 +214,3 @@ def _mapped(error: Exception, action: str, where: str) -> AvatarError:
 
 def _entry(meta: Any) -> Entry:
     return Entry(meta["path"], meta["size"], meta["last_modified"])
-
-
-def _local_folder(url: str) -> Path | None:
-    """The folder a URL means, or None for any other store."""
-    if "://" not in url:
-        return Path(url).absolute()
-    parts = urlsplit(url)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
-
-
-def _open(url: str, folder: Path | None) -> Any:
-    """The obstore object behind a URL."""
-    from obstore.store import LocalStore, MemoryStore, from_url
-
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        return LocalStore(folder, automatic_cleanup=True)
-    scheme = urlsplit(url).scheme
-    if scheme == "memory":
-        return MemoryStore()
-    if scheme not in _CREDENTIALS:
-        known = "a folder, file://, s3://, gs://, az:// or memory://"
-        raise InvalidInputError(Reason.INVALID_ARGUMENT, f"{url!r} must be {known}", field="store")
-    _require_credentials(scheme)
-    retry: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
-    options: Any = {"connect_timeout": "5s", "read_timeout": "20s", "timeout": "1h"}
-    return from_url(url, retry_config=retry, client_options=options)
-
-
-def _require_credentials(scheme: str) -> None:
-    """Refuses to go on without credentials: the library would ask the cloud's metadata address for some."""
-    choices = _CREDENTIALS[scheme]
-    if not any(all(os.environ.get(name, "false") != "false" for name in names) for names in choices):
-        wanted = ", or ".join(" and ".join(names) for names in choices)
-        raise StoreError(
-            Reason.STORE_DENIED, f"no credentials for {scheme}:// in the environment; set {wanted}"
-        )
