@@ -19,9 +19,11 @@ FindFaces = Callable[[Picture], tuple[Box, ...]]
 
 _CASCADE = "haarcascade_frontalface_alt.xml"
 """Of OpenCV's frontal cascades the one that saw no faces in grass, coins and buttons."""
-_SEARCHED_SIDE = 480
-_SMALLEST = 20
-"""The cascade's own window; smaller faces are not seen."""
+_SEARCHED_SIDE = 400
+_WINDOW = 20
+"""The cascade's own window in pixels; smaller faces are not seen."""
+_LOOKED_FOR = 40
+"""Faces too small are looked for down to this side, so as to tell how small they are."""
 
 
 def haar_faces() -> FindFaces:
@@ -38,7 +40,8 @@ def haar_faces() -> FindFaces:
         scale = min(1.0, _SEARCHED_SIDE / max(picture.shape[:2]))
         size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
         grey = np.asarray(Image.fromarray(picture).convert("L").resize(size, Image.Resampling.BOX))
-        found = cascade.detectMultiScale(cv2.equalizeHist(grey), 1.1, 4, minSize=(_SMALLEST, _SMALLEST))
+        least = max(_WINDOW, int(_LOOKED_FOR * scale))
+        found = cascade.detectMultiScale(cv2.equalizeHist(grey), 1.1, 4, minSize=(least, least))
         boxes = (Box(*(round(float(side) / scale) for side in box)) for box in found)
         return tuple(sorted(boxes, key=lambda box: (-box.width, box.x, box.y)))
 
