@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +13,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
 
 # Nothing but loopback is asked for, and sound plays without a click. Pictures go the way they go with a GPU,
 # drawn by SwiftShader: without one Chromium converts by libyuv, whose 8-bit factors lose up to 12 levels of
@@ -34,18 +35,18 @@ def chromium_path(bundled: str) -> str | None:
     return next((path for path in candidates if path and Path(path).exists()), None)
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
         path = chromium_path(playwright.chromium.executable_path)
         if path is None:
             pytest.skip(
                 "NO BROWSER, NOTHING PROVED: install Chromium (`apt install chromium` or "
                 "`playwright install chromium`) or name one in the variable CHROMIUM"
             )
-        browser = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
         yield browser
-        browser.close()
+        await browser.close()
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -94,11 +95,11 @@ def site(tmp_path: Path) -> Iterator[str]:
     thread.join()
 
 
-@pytest.fixture
-def page(chromium: Browser, site: str) -> Iterator[Page]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(chromium: Browser, site: str) -> AsyncIterator[Page]:
     """An empty page with the functions of player.js."""
-    opened = chromium.new_page()
-    opened.goto(site)
-    opened.add_script_tag(path=PLAYER)
+    opened = await chromium.new_page()
+    await opened.goto(site)
+    await opened.add_script_tag(path=PLAYER)
     yield opened
-    opened.close()
+    await opened.close()
