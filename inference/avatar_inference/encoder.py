@@ -51,7 +51,9 @@ class Chunk:
     """A piece of the video, as VideoChunk in the contract.
 
     Attributes:
-        start_us: presentation time; a sound unit before 0 only primes the decoder.
+        start_us, duration_us: presentation time covered; of a fragment, by its pictures, so that fragments
+            join without gaps and one that brings late sound alone lasts 0. A sound unit before 0 only primes
+            the decoder.
     """
 
     kind: Literal["init", "fragment", "video", "audio"]
@@ -135,7 +137,7 @@ class _Fragments:
         self._pictures, self._sound_track, self._metadata = pictures, sound, metadata
         self._video: list[Unit] = []
         self._sound: list[Unit] = []
-        self._sequence = 0
+        self._sequence = self._until_us = 0
 
     def take(self, video: Sequence[Unit], sound: Sequence[Unit]) -> list[Chunk]:
         chunks: list[Chunk] = []
@@ -157,10 +159,10 @@ class _Fragments:
             return []
         self._sequence += 1
         data = fragment(self._sequence, self._video, self._sound)
+        start, duration = self._until_us, 0
         if self._video:
             start, duration = _span(self._video, self._pictures.timescale, 0)
-        else:
-            start, duration = _span(self._sound, self._sound_track.rate, self._sound_track.priming)
+        self._until_us = start + duration
         keyframe = bool(self._video) and self._video[0].keyframe
         self._video, self._sound = [], []
         return [Chunk("fragment", start, duration, keyframe, data)]

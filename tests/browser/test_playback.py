@@ -150,7 +150,7 @@ async def test_every_appended_fragment_extends_what_can_be_played(page: Page) ->
     clip = Clip(2.0, Fraction(15), 24000)
     chunks = list(encode(clip, flush_after=[20]))
     opened = await open_by_mse(page, chunks)
-    flushed = max(i for i, chunk in enumerate(chunks) if chunk.start_us < 1_400_000)
+    flushed = max(i for i, c in enumerate(chunks) if c.start_us + c.duration_us == 1_400_000)
     assert opened["ends"][flushed] > 1.4 - 2 * 1024 / 24000
     assert opened["ends"] == sorted(opened["ends"])
 

@@ -56,17 +56,24 @@ def test_the_first_write_gives_a_picture_that_decodes() -> None:
 
 @pytest.mark.parametrize("fps", [Fraction(12), Fraction(15), Fraction(25), Fraction(30000, 1001)], ids=str)
 def test_fragments_are_short_and_begin_with_every_keyframe(fps: Fraction) -> None:
-    chunks = [c for c in encode(Clip(4.0, fps, 24000)) if c.kind == "fragment"]
-    pictures = [c for c in chunks if packets(joined([next(encode(CLIP)), c]), "video")]
-    assert all(c.duration_us <= 200_000 + 1_000_000 / fps for c in pictures)
-    inner = [c.duration_us for c, after in pairwise(pictures[1:]) if not after.starts_with_keyframe]
-    assert all(duration >= 199_999 for duration in inner)
-    for before, after in pairwise(pictures):
-        assert before.start_us + before.duration_us == after.start_us
-    keyframes = [c.start_us for c in pictures if c.starts_with_keyframe]
+    chunks = list(encode(Clip(4.0, fps, 24000)))
+    fragments = chunks[1:]
+    assert {c.kind for c in fragments} == {"fragment"}
+    assert all(c.duration_us <= 200_000 + 1_000_000 / fps for c in fragments)
+    inner = [c for c, after in pairwise(fragments[1:-1]) if not after.starts_with_keyframe]
+    assert all(c.duration_us >= 199_999 for c in inner)
+    keyframes = [c.start_us for c in fragments if c.starts_with_keyframe]
     assert keyframes == [int(second * round(fps) * 1_000_000 / fps) for second in range(len(keyframes))]
-    whole = joined(list(encode(Clip(4.0, fps, 24000))))
-    assert sum(packet.is_keyframe for packet in packets(whole, "video")) == len(keyframes)
+    assert sum(packet.is_keyframe for packet in packets(joined(chunks), "video")) == len(keyframes)
+
+
+@pytest.mark.parametrize("flushes", [[], [3, 4, 5, 12, 20], list(range(30))], ids=["none", "some", "all"])
+def test_fragments_join_without_gaps(flushes: list[int]) -> None:
+    fragments = list(encode(CLIP, flush_after=flushes))[1:]
+    assert fragments[0].start_us == 0
+    for before, after in pairwise(fragments):
+        assert before.start_us + before.duration_us == after.start_us
+    assert sum(c.duration_us for c in fragments) == int(CLIP.frames / CLIP.fps * 1_000_000)
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
