@@ -72,7 +72,8 @@ class EndpointVoice:
     async def speak(self, sentence: str) -> AsyncGenerator[Sound, None]:
         """Yields the sound of one sentence as it arrives.
 
-        `pcm` is asked for, since it needs no container; what comes instead is taken as it is.
+        `pcm` is asked for, since its first sample can be spoken at once; what comes instead is taken as it is
+        (of a WAV file FFmpeg awaits 64 KiB).
 
         Raises:
             ProviderError: SPEECH_UNAUTHORIZED, SPEECH_NOT_FOUND, SPEECH_BAD_REQUEST, SPEECH_RATE_LIMITED,
