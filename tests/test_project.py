@@ -84,10 +84,8 @@ HEAVY = ["av", "cv2", "grpc", "httpx2", "numpy", "obstore", "openai", "PIL", "py
 def test_the_command_starts_without_heavy_modules(arguments: list[str]) -> None:
     program = (
         "import sys, json; sys.argv[0] = 'avatar'\n"
-        "from avatar_cli.main import main\n"
-        "try: main()\n"
-        "except SystemExit as leave: code = leave.code\n"
-        "print('\\n' + json.dumps([code, sorted(m for m in sys.modules if '.' not in m)]))\n"
+        "from avatar_cli.main import run\n"
+        "print('\\n' + json.dumps([run(), sorted(m for m in sys.modules if '.' not in m)]))\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -52,12 +53,20 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """Runs the command line; the exit code follows the reason of a failure."""
+    """The console script: the exit code follows the reason of a failure."""
+    code = run()
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # Not sys.exit: threads of the store's library that are still letting go of their last result abort the
+    # process when they meet an interpreter that is being taken down. Everything of ours is closed by now.
+    os._exit(code)
+
+
+def run() -> int:
+    """Runs the command line in sys.argv; returns the exit code."""
     name = "kubectl avatar" if Path(sys.argv[0]).name == "kubectl-avatar" else "avatar"
-    sys.exit(_run(name, as_json="--json" in sys.argv))
-
-
-def _run(name: str, *, as_json: bool) -> int:
+    as_json = "--json" in sys.argv
     try:
         # Not standalone: click would print its own errors, and give every failure of ours a traceback.
         return cli.main(prog_name=name, complete_var="_AVATAR_COMPLETE", standalone_mode=False) or 0
@@ -70,6 +79,5 @@ def _run(name: str, *, as_json: bool) -> int:
         cancelled = AvatarError(Reason.CANCELLED, "stopped; nothing half-made was left behind")
         return tell(cancelled, as_json=as_json)
     except BrokenPipeError:
-        # The reader of a pipe has seen enough; what is still buffered must not fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe has seen enough.
         return 0

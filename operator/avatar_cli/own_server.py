@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,5 +21,7 @@ async def server_at(target: str | None) -> AsyncIterator[str]:
         return
     from avatar_inference.server import ServerSettings, serve
 
+    # What a client did wrong it is told by a typed error; only bugs of the server belong on the terminal.
+    logging.getLogger("avatar_inference").setLevel(logging.ERROR)
     async with serve(ServerSettings(port=0, drain_seconds=DRAIN_SECONDS)) as running:
         yield running.target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,6 +93,7 @@ def test_sound_is_found_beside_the_manifest(tmp_path: Path) -> None:
     assert facts(tmp_path / "a.mp4")[1] == pytest.approx(12 * (3.54 + 0.42), abs=1)
 
 
+@pytest.mark.slow
 def test_a_later_session_continues_an_earlier_one_and_only_an_earlier_one(tmp_path: Path) -> None:
     first, second = (EXAMPLES / "several.yaml").read_text().split("---\n")
     second += "  continueFrom:\n    name: first\n"
@@ -101,6 +103,7 @@ def test_a_later_session_continues_an_earlier_one_and_only_an_earlier_one(tmp_pa
     assert "spec.continueFrom.name" in ran.stderr
 
 
+@pytest.mark.slow
 def test_a_store_keeps_video_and_receipt_and_cleanup_takes_them_when_expired(tmp_path: Path) -> None:
     manifest = (EXAMPLES / "hello.yaml").read_text() + "  videoTTLSeconds: 0\n"
     ran = avatar("run", "-", "--store", "kept", *QUICK, cwd=tmp_path, given=manifest)
@@ -163,7 +166,7 @@ def test_a_failure_keeps_the_older_file(tmp_path: Path) -> None:
 def test_out_of_time_names_the_stage_and_exits_as_timeout_does(tmp_path: Path) -> None:
     text = "One sentence that goes on for a while. " * 200
     ran = avatar("run", "--text", text, "--timeout", "1", cwd=tmp_path, code=124)
-    assert "in stage render at " in ran.stderr
+    assert re.search(r"in stage (speech|render) at \d+ %", ran.stderr)
     assert left(tmp_path) == []
 
 
@@ -179,10 +182,11 @@ def test_a_signal_ends_a_run_cleanly(tmp_path: Path, number: signal.Signals) -> 
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert json.loads(out.splitlines()[-1])["reason"] == "Cancelled"
-    assert err == ""
+    assert err.strip() == ""
     assert left(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_server_of_its_own_process_serves_a_run_and_drains_on_sigterm(tmp_path: Path) -> None:
     server = start("serve", "--port", "0", "--metrics-port", "0", cwd=tmp_path)
     try:
