@@ -30,6 +30,7 @@ class BundleStore:
         self._root = root
         self._memory_bytes = memory_bytes
         self._held: OrderedDict[str, Bundle] = OrderedDict()
+        self._loading: dict[str, Lock] = {}
         self._lock = Lock()
         root.mkdir(parents=True, exist_ok=True)
 
@@ -39,22 +40,23 @@ class BundleStore:
         Raises:
             InvalidInputError: AvatarNotFound, or AvatarInvalid when what is stored is damaged.
         """
-        folder = self._folder(bundle)
-        with self._lock:  # two streams that ask for the same bundle load it once
-            found = self._held.pop(bundle, None)
-            if found is None:
-                if not folder.is_dir():
-                    raise _unknown(bundle)
-                found = read_bundle(folder, expect=bundle)
-            self._held[bundle] = found
-            self._forget()
-            return found
+        with self._lock:
+            loading = self._loading.setdefault(bundle, Lock())
+        with loading:  # two streams that ask for the same bundle load it once; others are not held up
+            try:
+                found = self._recall(bundle) or self._load(bundle)
+                self._hold(bundle, found)
+                return found
+            finally:
+                with self._lock:
+                    self._loading.pop(bundle, None)
 
     def put(self, bundle: Bundle) -> str:
         """Stores a bundle, whole or not at all; returns its id. Storing it again changes nothing."""
         temporary = Path(mkdtemp(prefix=".new-", dir=self._root))
         try:
             name = write_bundle(bundle, temporary)
+            temporary.chmod(0o755)  # servers that share the folder may run as other users
             try:
                 temporary.rename(self._folder(name))
             except OSError:
@@ -70,9 +72,22 @@ class BundleStore:
             raise _unknown(bundle)
         return self._root / match[1]
 
-    def _forget(self) -> None:
-        while len(self._held) > 1 and sum(map(held_bytes, self._held.values())) > self._memory_bytes:
-            self._held.popitem(last=False)
+    def _load(self, bundle: str) -> Bundle:
+        folder = self._folder(bundle)
+        if not folder.is_dir():
+            raise _unknown(bundle)
+        return read_bundle(folder, expect=bundle)
+
+    def _recall(self, bundle: str) -> Bundle | None:
+        with self._lock:
+            return self._held.get(bundle)
+
+    def _hold(self, bundle: str, found: Bundle) -> None:
+        with self._lock:
+            self._held[bundle] = found
+            self._held.move_to_end(bundle)
+            while len(self._held) > 1 and sum(map(held_bytes, self._held.values())) > self._memory_bytes:
+                self._held.popitem(last=False)
 
 
 def held_bytes(bundle: Bundle) -> int:

@@ -444,3 +444,24 @@ def test_the_store_forgets_the_least_recently_used(tmp_path: Path) -> None:
     store.get(names[2])
     assert store.get(names[0]) is first
     assert store.get(names[1]) is not second
+
+
+def test_many_threads_load_a_bundle_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = BundleStore(tmp_path)
+    name = store.put(make_bundle())
+    reads: list[str] = []
+
+    def counted(folder: Path, *, expect: str | None) -> Bundle:
+        reads.append(folder.name)
+        return read_bundle(folder, expect=expect)
+
+    monkeypatch.setattr("avatar_inference.bundle_store.read_bundle", counted)
+    found: list[Bundle] = []
+    threads = [Thread(target=lambda: found.append(store.get(name))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(reads) == 1
+    assert len({id(bundle) for bundle in found}) == 1
+    assert not store._loading

@@ -99,7 +99,7 @@ class Resampler:
             self._first = needed
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _filters(up: int, down: int) -> NDArray[np.float64]:
     """Whole-numbered coefficients, float64 [up, taps]: row p for outputs that lie p/up after a sample.
 
