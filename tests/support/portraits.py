@@ -60,11 +60,12 @@ def write_clip(
     *,
     codec: str = "ffv1",
     pix_fmt: str = "bgr0",
-    tags: tuple[int, int] | None = None,
+    tags: tuple[int, ...] | None = None,
 ) -> Path:
     """A clip of these pictures, lossless unless another codec is named.
 
-    `tags` are FFmpeg's numbers of colour matrix and range; the pictures are converted accordingly.
+    `tags` are FFmpeg's numbers of colour matrix and range, by which the pictures are converted, and perhaps
+    of transfer curve and primaries, which are only written down.
     """
     with av.open(str(path), "w") as sink:
         stream = sink.add_stream(codec, rate=25)
@@ -75,17 +76,22 @@ def write_clip(
         if codec == "libx264":
             stream.options = {"crf": "4", "preset": "ultrafast"}
         if tags is not None:
-            stream.codec_context.colorspace, stream.codec_context.color_range = tags
+            _tag(stream.codec_context, tags)
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
             if tags is not None:
                 frame = frame.reformat(format=pix_fmt, dst_colorspace=tags[0], dst_color_range=tags[1])
-                frame.colorspace, frame.color_range = tags
+                _tag(frame, tags)
             frame.pts = times_ms[number] if times_ms is not None else number * 40
             frame.time_base = Fraction(1, 1000)
             sink.mux(stream.encode(frame))
         sink.mux(stream.encode(None))
     return path
+
+
+def _tag(tagged: object, tags: tuple[int, ...]) -> None:
+    for name, value in zip(("colorspace", "color_range", "color_trc", "color_primaries"), tags, strict=False):
+        setattr(tagged, name, value)
 
 
 def turn_mp4(path: Path, degrees: int) -> Path:

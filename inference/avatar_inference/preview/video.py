@@ -12,7 +12,7 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from avatar_core import limits
@@ -55,9 +55,11 @@ def open_video(path: Path) -> Source:
         first = next(container.decode(stream), None)
         if first is None:
             raise invalid_picture("the video has no pictures; give a photograph or another video")
-        shape = _rgb(first, stream).shape
-        scale = fitted(*_square_size(first, stream))[2]
-    return Source(shape[1], shape[0], scale, lambda: _frames(path, shape))
+        width, height, scale = fitted(*_square_size(first, stream))
+        if _quarter_turns(first) % 2:
+            width, height = height, width
+    width, height = width & ~1, height & ~1
+    return Source(width, height, scale, lambda: _frames(path, (height, width, 3)))
 
 
 def _too_long() -> Exception:
@@ -94,6 +96,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 def _frames(path: Path, shape: tuple[int, ...]) -> Iterator[TimedPicture]:
     with _opened(path) as (container, stream):
+        reformatter = VideoReformatter()
         start = last = None
         kept = 0
         for count, frame in enumerate(container.decode(stream)):
@@ -105,7 +108,7 @@ def _frames(path: Path, shape: tuple[int, ...]) -> Iterator[TimedPicture]:
                 continue
             if now - start > limits.SOURCE_SECONDS_MAX * 1_000_000 or kept == limits.SOURCE_PICTURES_MAX:
                 raise _too_long()
-            picture = _rgb(frame, stream)
+            picture = _rgb(frame, stream, reformatter)
             if picture.shape != shape:
                 raise invalid_picture("the video changes its size on the way; save it anew with one size")
             kept, last = kept + 1, now
@@ -124,11 +127,20 @@ def _square_size(frame: VideoFrame, stream: VideoStream) -> tuple[int, int]:
     return round(frame.width * aspect), frame.height
 
 
-def _rgb(frame: VideoFrame, stream: VideoStream) -> Picture:
-    """The frame as uint8 RGB [H, W, 3]: scaled, converted by its colour tags, upright, even."""
+def _quarter_turns(frame: VideoFrame) -> int:
+    """Counter-clockwise, as the display matrix and rot90 turn."""
+    return round(frame.rotation / 90)
+
+
+def _rgb(frame: VideoFrame, stream: VideoStream, reformatter: VideoReformatter) -> Picture:
+    """The frame as uint8 RGB [H, W, 3]: scaled, converted by its colour tags, upright, even.
+
+    One reformatter for all: preparing to convert a phone's HDR takes seconds, converting milliseconds.
+    """
     width, height, _ = fitted(*_square_size(frame, stream))
     hdr = frame.color_trc in _HDR
-    converted = frame.reformat(
+    converted = reformatter.reformat(
+        frame,
         width,
         height,
         "rgb24",
@@ -138,8 +150,7 @@ def _rgb(frame: VideoFrame, stream: VideoStream) -> Picture:
         dst_color_primaries=ColorPrimaries.BT709 if hdr else None,
         threads=1,
     )
-    # The display matrix turns counter-clockwise, as rot90 does.
-    return np.ascontiguousarray(even(np.rot90(converted.to_ndarray(), round(frame.rotation / 90))))
+    return np.ascontiguousarray(even(np.rot90(converted.to_ndarray(), _quarter_turns(frame))))
 
 
 def _untagged_colorspace(frame: VideoFrame) -> Colorspace:

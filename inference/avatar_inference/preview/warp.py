@@ -200,7 +200,7 @@ def _flow(mouth: Mouth, shape: MouthShape) -> _Flow:
     jaw = (1 - _UPPER) * gape * _lens(u / (1 + 0.7 * smoothstep(2 * v))) * (1 - smoothstep(v))
     nose = _UPPER * gape * gap * (1 - smoothstep((upper - _Y) / (0.14 * CROP)))
     # Between the lips there is nothing to move; the line they met on is the darkest to fade from.
-    y = np.where(lower < _Y, _Y - jaw * _INSIDE, np.minimum(_Y + nose * _INSIDE, line))
+    y = _Y + np.where(lower < _Y, -jaw, np.minimum(nose, line - _Y)) * _INSIDE
     if shape.press > 0:
         thin = 0.5 * shape.press * (1 - shape.opening) * gap * _INSIDE
         y += (y - line) * thin * _bump((y - line) / (0.09 * CROP))
@@ -262,6 +262,7 @@ def _paint_inside(part: NDArray[np.float32], still: _Still, flow: _Flow, teeth: 
     upper, lower, u = flow.upper[rows, columns], flow.lower[rows, columns], flow.along[rows, columns]
     below, above = _Y[rows] - upper, lower - _Y[rows]
     inside = smoothstep(below / 2) * smoothstep((above + 1) / 2.5) * np.minimum(gap[rows, columns] / 3, 1)
+    inside *= _INSIDE[rows, columns]
     t = np.clip(below / np.maximum(gap[rows, columns], 1e-3), 0, 1)
     tongue = smoothstep((t - 0.45) / 0.55) * np.maximum(1 - (u / 0.8) ** 2, 0)
     height, opacity = teeth

@@ -95,6 +95,16 @@ def test_colours_follow_the_tags(tmp_path: Path, matrix: int, full: int) -> None
         np.testing.assert_allclose(picture[128, number * 50 + 25], colour, atol=4)
 
 
+@pytest.mark.parametrize("curve", [18, 16], ids=["HLG", "PQ"])
+def test_a_phone_s_bright_video_is_brought_to_usual_brightness(tmp_path: Path, curve: int) -> None:
+    """Reference white (ITU-R BT.2408: 75 % in HLG, 58 % in PQ) becomes white."""
+    white = {18: 191, 16: 148}[curve]
+    grey = np.full((256, 256, 3), white, np.uint8)
+    tags = (9, 1, curve, 9)
+    path = write_clip(tmp_path / "clip.mp4", [grey], codec="libx264", pix_fmt="yuv420p10le", tags=tags)
+    assert next(iter(open_video(path).frames()))[1].mean() > 245
+
+
 def test_large_and_odd_videos_are_fitted(tmp_path: Path) -> None:
     large = np.asarray(Image.fromarray(astronaut()).resize((1921, 1921)))
     bundle = prepare(write_clip(tmp_path / "large.mkv", [large])).bundle
