@@ -43,7 +43,7 @@ class VideoTrack:
     Attributes:
         timescale: ticks per second.
         width, height: in pixels.
-        parameter_sets: sequence and picture parameter sets without start codes.
+        sequence_parameters, picture_parameters: parameter sets without start codes.
     """
 
     timescale: int
