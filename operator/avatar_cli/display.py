@@ -139,10 +139,12 @@ class RichDisplay:
             if stage.stage not in self._tasks:
                 title = TITLES.get(stage.stage, stage.stage)
                 self._tasks[stage.stage] = self._bars.add_task(title, total=None, detail="")
-            total = (stage.total or stage.done or 1) if stage.finished else stage.total
-            done = total if stage.finished else stage.done
             shown = progress.note if progress.note and stage in progress.active else detail(stage, now)
-            self._bars.update(self._tasks[stage.stage], completed=done, total=total, detail=shown)
+            # In percent, since an estimate may be all there is; a bar without a total only pulses.
+            whole = None if stage.percent is None else 100
+            self._bars.update(
+                self._tasks[stage.stage], completed=stage.percent or 0, total=whole, detail=shown
+            )
 
     def end(self) -> None:
         """Leaves the bars as they are and gives the terminal back."""
