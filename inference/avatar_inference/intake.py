@@ -62,11 +62,13 @@ class Intake:
             return None
         return frame_count(self.samples, self._plan.sample_rate, self._plan.fps)
 
-    def push(self, pcm: bytes) -> Heard:
-        """Takes sound that follows.
+    def accept(self, pcm: bytes) -> list[Sound]:
+        """Checks sound that follows and cuts it into pieces of half a second to be heard one by one.
+
+        Little by little, the first frames need not wait for the rest of a long message, nor do other streams.
 
         Raises:
-            InvalidInputError: empty, too large, split samples, after the end, or more than an hour.
+            InvalidInputError: empty, too large, split samples, after the end, or too much in all.
         """
         if self.ended:
             raise _misplaced("audio", "sound came after `end`; send `end` last")
@@ -81,9 +83,13 @@ class Intake:
         if received > self._plan.max_audio_seconds * self._plan.sample_rate:
             message = f"more than {self._plan.max_audio_seconds} s of sound in one render are not allowed"
             raise InvalidInputError(Reason.AUDIO_TOO_LONG, message, field="audio.pcm")
-        lead_in = self._start()
         sound = np.frombuffer(pcm, dtype="<i2").reshape(-1, self._plan.channels)
-        return self._hear([*lead_in, sound])
+        piece = self._plan.sample_rate // 2
+        return [sound[at : at + piece] for at in range(0, len(sound), piece)]
+
+    def push(self, sound: Sound) -> Heard:
+        """Hears a piece that `accept` gave."""
+        return self._hear([*self._start(), sound])
 
     def flush(self) -> Heard:
         """An utterance ends here: features of every frame that begins before this position."""

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ FRAMES_IN_FLIGHT = 16
 """Frames drawn and not encoded yet, before the worker is told to hold."""
 CHUNKS_UNREAD = 32
 """Pieces of video the client has not taken, before encoding waits."""
-FRAMES_AT_ONCE = 8
+FRAMES_AT_ONCE = 2
 """Frames encoded in one visit to a thread; enough to make the visit cheap."""
 
 
@@ -126,7 +127,8 @@ class Render:
             self._room.clear()
             await self._room.wait()
         self.first_sound = self.first_sound or time.monotonic()
-        await self._listen(lambda: self._intake.push(pcm))
+        for piece in self._intake.accept(pcm):
+            await self._listen(partial(self._intake.push, piece))
 
     async def flush(self) -> None:
         """An utterance ends here."""
