@@ -57,6 +57,11 @@ class Board:
         self.progress = news.waiting(note) if note else news
         self._display.show(self.progress, now)
 
+    def waiting(self, note: str) -> None:
+        """Nothing moves; `note` says what is waited for."""
+        self.progress = self.progress.waiting(note)
+        self._display.show(self.progress, self._clock())
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)

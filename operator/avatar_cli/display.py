@@ -124,6 +124,7 @@ class RichDisplay:
             console=Console(stderr=True),
         )
         self._tasks: dict[str, TaskID] = {}
+        self._note = ""
 
     def begin(self, title: str) -> None:
         """Starts anew with a headline."""
@@ -134,7 +135,10 @@ class RichDisplay:
         self._bars.console.print(f"[bold]{title}[/bold]", highlight=False)
 
     def show(self, progress: Progress, now: float) -> None:
-        """Moves the bars."""
+        """Moves the bars; a note stands beside the bar that waits, or on a line while there is no bar."""
+        if progress.note and not progress.active and progress.note != self._note:
+            self._bars.console.print(f"[dim]{progress.note}[/dim]", highlight=False)
+        self._note = progress.note
         for stage in progress.stages:
             if stage.stage not in self._tasks:
                 title = TITLES.get(stage.stage, stage.stage)

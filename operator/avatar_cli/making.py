@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from avatar_cli.board import Board
@@ -50,28 +52,44 @@ async def make_all(requests: list[Request], delivery: Delivery, display: Display
         AvatarError: typed. Nothing is left of the video that failed.
     """
     histories: dict[str, History] = {}
-    async with server_at(delivery.server) as target:
+    async with AsyncExitStack() as servers:
+        server = _Server(delivery, servers)
         for request in requests:
             history = _history(request, histories)
-            made = await _make(request, history, target, delivery, display)
+            made = await _make(request, history, server, delivery, display)
             histories[request.session.metadata.name] = history + _turns(made)
             yield made
 
 
+class _Server:
+    """The server of a run, started when the first video wants it: by then the display tells what happens."""
+
+    def __init__(self, delivery: Delivery, servers: AsyncExitStack) -> None:
+        self._wanted, self._servers, self._target = delivery.server, servers, ""
+        self._roots = delivery.server_ca.read_bytes() if delivery.server_ca else None
+
+    async def ready(self, board: Board) -> None:
+        """Returns once there is something to connect to."""
+        if not self._target:
+            board.waiting("starting the inference server" if self._wanted is None else "")
+            self._target = await self._servers.enter_async_context(server_at(self._wanted))
+
+    def connect(self) -> InferenceClient:
+        """A new connection."""
+        return InferenceClient(self._target, root_certificates=self._roots)
+
+
 async def _make(
-    request: Request, history: History, target: str, delivery: Delivery, display: Display
+    request: Request, history: History, server: _Server, delivery: Delivery, display: Display
 ) -> Made:
     session = request.session
-    roots = delivery.server_ca.read_bytes() if delivery.server_ca else None
+    job = _job(request, history, delivery.avatar)
     file = delivery.output or (None if delivery.store else output_of(session))
     with place_for(file, delivery.store) as place:
         async with Board(display, session.metadata.name) as board:
-            around = Surroundings(
-                store=place.store,
-                connect=lambda: InferenceClient(target, root_certificates=roots),
-                on_event=lambda event: _show(board, event),
-            )
-            receipt = await run_session(_job(request, history, delivery.avatar), around)
+            await server.ready(board)
+            tell = partial(_show, board)
+            receipt = await run_session(job, Surroundings(place.store, server.connect, on_event=tell))
         return Made(await place.deliver(receipt.video.key), session, receipt)
 
 

@@ -170,7 +170,7 @@ def test_out_of_time_names_the_stage_and_exits_as_timeout_does(tmp_path: Path) -
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_run_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     text = "One sentence that goes on for a while. " * 200
     process = start("run", "--text", text, "--json", "-o", "x.mp4", cwd=tmp_path)

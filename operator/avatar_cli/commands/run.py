@@ -85,8 +85,9 @@ async def run_and_tell(wanted: list[Request], delivery: Delivery, *, as_json: bo
     from avatar_cli import receipts
     from avatar_cli.making import make_all
 
-    # A supervisor's SIGTERM is to leave as little behind as a person's Ctrl-C.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    # A supervisor's SIGTERM and a closed terminal are to leave as little behind as a person's Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, signal.raise_signal, signal.SIGINT)
     made = None
     async for made in make_all(wanted, delivery, choose(as_json=as_json)):
         click.echo(receipts.as_json(made) if as_json else receipts.as_text(made))
