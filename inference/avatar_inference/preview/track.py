@@ -87,13 +87,18 @@ def _stretches(rows: list[_Row | None], cuts: tuple[int, ...]) -> Iterator[tuple
 
 def _smoothed(rows: NDArray[np.floating[Any]], times_us: NDArray[np.integer[Any]]) -> list[_Row]:
     """Local lines fitted by Gaussian weights: unlike a mean they do not lag at the ends of a movement."""
-    apart = (times_us[None, :] - times_us[:, None]) / _SMOOTHING_US
-    weights = np.exp(-0.5 * apart**2)
-    total = weights.sum(1)
-    slope = (weights * apart).sum(1)
-    spread = np.maximum((weights * apart**2).sum(1) * total - slope**2, 1e-9)
-    fitted = (
-        weights * (1 / total + slope**2 / (total * spread))[:, None]
-        - weights * apart * (slope / spread)[:, None]
+    reach = 4 * _SMOOTHING_US
+    starts, ends = (
+        np.searchsorted(times_us, times_us - reach),
+        np.searchsorted(times_us, times_us + reach, "right"),
     )
-    return list(fitted @ rows)
+    smooth = []
+    for now, start, end in zip(times_us, starts, ends, strict=True):
+        apart = (times_us[start:end] - now) / _SMOOTHING_US
+        weights = np.exp(-0.5 * apart**2)
+        weights /= weights.sum()
+        slope = weights @ apart
+        lever = apart - slope
+        spread = max(float(weights @ lever**2), 1e-9)
+        smooth.append((weights * (1 - slope * lever / spread)) @ rows[start:end])
+    return smooth
