@@ -27,9 +27,9 @@ FOLDER = Path(__file__).with_name("ava")
 _RATE = 8
 """Pictures per second. The head moves by less than half a pixel between two."""
 _BLINK_RATE = 16
-_BOX_CENTRE = np.array([[256.0, 284.0]])
+_BOX_CENTRE = np.array([[256.0, 288.0]])
 """Middle of the crop in the drawing: it shows the face from the brows to below the open jaw."""
-_MASK_REACH, _MASK_SOFTNESS = 5, 2.5
+_MASK_REACH, _MASK_SOFTNESS = 6.0, 2.0
 """How far the mask is wider than what sprites change, since the head turns in it; and its edge, pixels."""
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from math import ceil, floor
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,13 +109,15 @@ class RigFace:
     """
 
     def __init__(self, bundle: Bundle, cache_bytes: int = _CACHE_BYTES) -> None:
-        heads = bundle.arrays[HEAD_ARRAY].astype(np.float64)
+        heads = bundle.arrays[HEAD_ARRAY]
         boxes = [box for box in bundle.boxes if box and (box.width, box.height) == (CROP, CROP)]
-        if len(boxes) != len(bundle.boxes) or heads.shape != (len(boxes), 2, 3) or not _upright(heads):
+        if len(boxes) != len(bundle.boxes) or not _places_heads(heads, len(boxes)):
             raise invalid(
                 f"{HEAD_ARRAY} and the boxes of a drawn avatar must place an upright head in {CROP}x{CROP}"
             )
-        self._places = [place_at(head, box.x, box.y) for head, box in zip(heads, boxes, strict=True)]
+        self._places = [
+            place_at(head.astype(np.float64), box.x, box.y) for head, box in zip(heads, boxes, strict=True)
+        ]
         self._crops = [
             bundle.pictures[i][box.y : box.y + CROP, box.x : box.x + CROP] for i, box in enumerate(boxes)
         ]
@@ -143,7 +146,8 @@ class RigFace:
         return mouth
 
 
-def _upright(heads: NDArray[np.float64]) -> bool:
-    """Whether the maps are finite and close to shifts: whatever a bundle says, sprites stay small."""
-    shifts = np.abs(heads[:, :, 2]).max() if np.isfinite(heads).all() else np.inf
-    return bool(shifts < 1024 and np.abs(heads[:, :, :2] - np.eye(2)).max() < 0.2)
+def _places_heads(heads: NDArray[Any], count: int) -> bool:
+    """Whether these are so many finite maps close to shifts: whatever a bundle says, sprites stay small."""
+    if heads.dtype != np.float32 or heads.shape != (count, 2, 3) or not np.isfinite(heads).all():
+        return False
+    return bool(np.abs(heads[:, :, :2] - np.eye(2)).max() < 0.2 and np.abs(heads[:, :, 2]).max() < 1024)
