@@ -120,7 +120,7 @@ class RichDisplay:
             TextColumn("{task.description:<8}"),
             BarColumn(bar_width=28),
             TaskProgressColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=Console(stderr=True),
         )
         self._tasks: dict[str, TaskID] = {}
@@ -132,12 +132,12 @@ class RichDisplay:
             self._bars.remove_task(task)
         self._tasks = {}
         self._bars.start()
-        self._bars.console.print(f"[bold]{title}[/bold]", highlight=False)
+        self._bars.console.print(title, style="bold", markup=False, highlight=False)
 
     def show(self, progress: Progress, now: float) -> None:
         """Moves the bars; a note stands beside the bar that waits, or on a line while there is no bar."""
         if progress.note and not progress.active and progress.note != self._note:
-            self._bars.console.print(f"[dim]{progress.note}[/dim]", highlight=False)
+            self._bars.console.print(progress.note, style="dim", markup=False, highlight=False)
         self._note = progress.note
         for stage in progress.stages:
             if stage.stage not in self._tasks:

@@ -26,7 +26,7 @@ def a_run(display: Display) -> None:
     progress = progress.update("speech", "seconds", 10.1, done=10, finished=True)
     progress = progress.update("render", "frames", 10.1, done=30, total=150)
     display.show(progress, 10.1)
-    display.show(progress.waiting("waiting for a place: 2nd in line"), 11.2)
+    display.show(progress.waiting("waiting: [Errno 111] [/x] refused"), 11.2)
     display.end()
     display.end()
 
@@ -43,7 +43,7 @@ def test_lines_come_at_a_calm_pace_and_never_more_than_two_seconds_apart(
     assert 10 <= len(speech) <= 13
     assert speech[-1].startswith("speak    100 %")
     assert any(line.startswith("draw      20 %  30/150 frames") for line in lines)
-    assert lines[-1] == "waiting for a place: 2nd in line"
+    assert lines[-1] == "waiting: [Errno 111] [/x] refused"
     assert "\x1b" not in captured.err
 
 
@@ -74,7 +74,7 @@ def test_bars_show_stage_percent_rate_and_note(monkeypatch: pytest.MonkeyPatch) 
     display = RichDisplay()
     a_run(display)
     shown = screen.getvalue()
-    for expected in ("hello", "speak", "100%", "draw", "20%", "waiting for a place"):
+    for expected in ("hello", "speak", "100%", "draw", "20%", "[Errno 111] [/x]"):
         assert expected in shown
     assert shown.rstrip(" \n").endswith("\x1b[?25h"), "the cursor is visible again"
 
