@@ -5,6 +5,7 @@ DEV := .venv/.dev
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --group build
 ARGS ?=
+BENCHMARKS ?= encoder lips photo render
 
 .PHONY: help demo test lint format protos lock bench clean
 .DEFAULT_GOAL := help
@@ -37,8 +38,8 @@ lock: ## Pin every dependency anew in requirements/ (needs uv)
 	$(LOCK) --extra dev pyproject.toml --upgrade --output-file requirements/dev.txt
 	$(LOCK) --extra demo pyproject.toml --constraints requirements/dev.txt --output-file requirements/demo.txt
 
-bench: $(DEV) ## Measure what docs/benchmarks.md states
-	@$(VENV)/python -m benchmarks $(ARGS)
+bench: $(DEV) ## Measure what docs/benchmarks.md states; some with BENCHMARKS="render lips"
+	@for each in $(BENCHMARKS); do echo "== $$each"; $(VENV)/python -m benchmarks.$$each $(ARGS) || exit 1; done
 
 clean: ## Remove everything that make made, .venv too
 	rm -rf .venv out build dist *.egg-info .coverage* .hypothesis .import_linter_cache
