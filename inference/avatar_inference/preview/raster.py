@@ -173,9 +173,13 @@ def _box_map(outline: Sequence[Points]) -> Matrix:
 
 
 def _gradient(fill: Gradient, matrix: Matrix, area: Area) -> Pixels:
-    """Premultiplied colour of every pixel; `matrix` leads from the gradient's space to the picture."""
+    """Premultiplied colour of every pixel, [h, w, 4], or of every row, [h, 1, 4], where it runs downwards.
+
+    `matrix` leads from the gradient's space to the picture.
+    """
     (ax, bx, cx), (ay, by, cy) = invert(compose(matrix, fill.matrix)).astype(np.float32)
-    x = np.arange(area.left, area.right, dtype=np.float32) + np.float32(0.5)
+    level = not fill.radial and abs(ax) < 1e-6
+    x = np.arange(area.left, area.left + 1 if level else area.right, dtype=np.float32) + np.float32(0.5)
     y = (np.arange(area.top, area.bottom, dtype=np.float32) + np.float32(0.5))[:, None]
     along = (ax * x + cx) + bx * y
     if fill.radial:

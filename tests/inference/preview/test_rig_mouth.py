@@ -27,7 +27,8 @@ def own_crop(picture: int) -> Picture:
 
 
 def changed(picture: int, shape: MouthShape) -> np.ndarray:
-    return np.any(ava_face().draw(picture, shape) != own_crop(picture), axis=-1)
+    differs: np.ndarray = (ava_face().draw(picture, shape) != own_crop(picture)).any(axis=-1)
+    return differs
 
 
 @pytest.mark.parametrize("teeth", [0.0, 1.0])
