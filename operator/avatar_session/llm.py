@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from avatar_core.errors import ProviderError
@@ -80,6 +82,7 @@ class ChatLLM:
         self._client: AsyncOpenAI | None = None
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(import_module, "openai")  # a second, in which the loop must go on
         from openai import AsyncOpenAI, Timeout
 
         self._client = AsyncOpenAI(

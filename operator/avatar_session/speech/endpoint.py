@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from importlib import import_module
 from typing import TYPE_CHECKING, Self
 
 from avatar_core.errors import InvalidInputError, ProviderError, Reason
@@ -55,6 +57,7 @@ class EndpointVoice:
         self._client: AsyncOpenAI | None = None
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(import_module, "openai")  # a second, in which the loop must go on
         from openai import AsyncOpenAI, Timeout
 
         self._client = AsyncOpenAI(
