@@ -33,7 +33,7 @@ FRAMES_IN_FLIGHT = 16
 CHUNKS_UNREAD = 32
 """Pieces of video the client has not taken, before encoding waits."""
 FRAMES_AT_ONCE = 2
-"""Frames encoded in one visit to a thread; enough to make the visit cheap."""
+"""Frames encoded in one visit to a thread. Few, lest streams with more frames ready outrun the others."""
 
 
 @dataclass(frozen=True, slots=True)
