@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.session.conftest import run, server  # noqa: F401  # fixtures
 from tests.support.peers import (
     LITELLM,
     VERSITYGW,
@@ -23,7 +24,7 @@ REPLY = (
     "Hello! I am glad you asked. **Dr. Smith** paid 3.50 dollars for it, e.g. at https://example.com/shop. "
     "That is all."
 )
-LONG_REPLY = " ".join(f"This is sentence number {number} of a long reply." for number in range(1, 41))
+LONG_REPLY = " ".join(f"This is sentence number {number} of a long reply." for number in range(1, 5))
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ class S3Server:
 
 
 def _versitygw(folder: Path, *options: str) -> Iterator[S3Server]:
-    server = S3Server(free_port(), folder)
+    gateway = S3Server(free_port(), folder)
     (folder / "videos").mkdir(parents=True)
-    command = [tool(VERSITYGW), "--port", f"127.0.0.1:{server.port}", "--quiet", *options, "posix", folder]
-    keys = {"ROOT_ACCESS_KEY": server.access, "ROOT_SECRET_KEY": server.secret}
+    command = [tool(VERSITYGW), "--port", f"127.0.0.1:{gateway.port}", "--quiet", *options, "posix", folder]
+    keys = {"ROOT_ACCESS_KEY": gateway.access, "ROOT_SECRET_KEY": gateway.secret}
     with running(
-        command, lambda: listens(server.port), folder.with_suffix(".log"), plain_environment(**keys)
+        command, lambda: listens(gateway.port), folder.with_suffix(".log"), plain_environment(**keys)
     ):
-        yield server
+        yield gateway
 
 
 @pytest.fixture(scope="session")
@@ -73,10 +74,10 @@ def read_only_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3
 @pytest.fixture(params=["s3_server"])
 def s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     """The S3 server, its address and credentials in the environment."""
-    server: S3Server = request.getfixturevalue(request.param)
-    for name, value in server.environment.items():
+    gateway: S3Server = request.getfixturevalue(request.param)
+    for name, value in gateway.environment.items():
         monkeypatch.setenv(name, value)
-    return server
+    return gateway
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def tool(wanted: GoTool | PythonTool) -> Path:
     folder = _cache() / f"{wanted.name}-{wanted.version}"
     program = folder / wanted.name if isinstance(wanted, GoTool) else folder / "bin" / wanted.name
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
+    with _locked(folder.with_name(f"{folder.name}.lock")):
         if not program.exists():
             try:
                 _build(wanted, folder)
