@@ -171,7 +171,7 @@ def _inner_colours(lip: Picture, face: Picture) -> tuple[list[float], list[float
     luma = float(mean @ LUMA)
     red = np.clip(luma + 1.5 * (mean - luma), 0, 255)
     bright = min(float(np.percentile(face @ LUMA, 90)), 225.0)
-    white = np.clip(bright * (0.87 + 0.13 * skin / max(float(skin @ LUMA), 1.0)), 0, 255)
+    white = np.clip(bright * (0.78 + 0.22 * skin / max(float(skin @ LUMA), 1.0)), 0, 255)
     return (0.12 * red).tolist(), (0.55 * red).tolist(), white.tolist()
 
 
