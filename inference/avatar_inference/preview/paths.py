@@ -183,6 +183,8 @@ def compose(outer: Matrix, inner: Matrix) -> Matrix:
 
 
 def invert(matrix: Matrix) -> Matrix:
-    """The inverse map."""
-    inverse = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([inverse, -inverse @ matrix[:, 2]])
+    """The inverse map. Written out, since it is needed for every gradient of every mouth."""
+    (a, b, c), (d, e, f) = matrix.tolist()
+    area = a * e - b * d
+    inverse: Matrix = np.array([[e, -b, b * f - c * e], [-d, a, c * d - a * f]]) / area
+    return inverse

@@ -109,28 +109,19 @@ class RigFace:
     """
 
     def __init__(self, bundle: Bundle, cache_bytes: int = _CACHE_BYTES) -> None:
-        heads = bundle.arrays[HEAD_ARRAY]
-        boxes = [box for box in bundle.boxes if box and (box.width, box.height) == (CROP, CROP)]
-        if len(boxes) != len(bundle.boxes) or not _places_heads(heads, len(boxes)):
-            raise invalid(
-                f"{HEAD_ARRAY} and the boxes of a drawn avatar must place an upright head in {CROP}x{CROP}"
-            )
-        self._places = [
-            place_at(head.astype(np.float64), box.x, box.y) for head, box in zip(heads, boxes, strict=True)
-        ]
-        self._crops = [
-            bundle.pictures[i][box.y : box.y + CROP, box.x : box.x + CROP] for i, box in enumerate(boxes)
-        ]
+        self._places = _places(bundle)
+        self._boxes = [(box.x, box.y) for box in bundle.boxes if box]
+        self._pictures = bundle.pictures
         self._room = max(1, cache_bytes // (4 * REGION.size[0] * REGION.size[1]))
         self._mouths: OrderedDict[ShapeKey, Image.Image] = OrderedDict()
         self._lock = Lock()
 
     def draw(self, picture: int, shape: MouthShape) -> Picture:
         """The crop of this picture with this mouth: uint8 RGB [256, 256, 3]; at rest the picture itself."""
+        left, top = self._boxes[picture]
+        crop = self._pictures[picture][top : top + CROP, left : left + CROP]
         key = shape_key(shape)
-        if key == REST_KEY:
-            return self._crops[picture]
-        return overlay(self._crops[picture], self._mouth(key), self._places[picture])
+        return crop if key == REST_KEY else overlay(crop, self._mouth(key), self._places[picture])
 
     def _mouth(self, key: ShapeKey) -> Image.Image:
         with self._lock:
@@ -146,8 +137,21 @@ class RigFace:
         return mouth
 
 
-def _places_heads(heads: NDArray[Any], count: int) -> bool:
-    """Whether these are so many finite maps close to shifts: whatever a bundle says, sprites stay small."""
+def _places(bundle: Bundle) -> list[Place]:
+    """Where sprites go in each picture. Whatever a bundle says, they stay small and within the crop."""
+    heads = bundle.arrays[HEAD_ARRAY]
+    boxes = [box for box in bundle.boxes if box and (box.width, box.height) == (CROP, CROP)]
+    if len(boxes) == len(bundle.boxes) and _are_upright(heads, len(boxes)):
+        places = [
+            place_at(head.astype(np.float64), box.x, box.y) for head, box in zip(heads, boxes, strict=True)
+        ]
+        if all(place.width > 0 and place.height > 0 for place in places):
+            return places
+    raise invalid(f"{HEAD_ARRAY} and the boxes must place an upright head in {CROP}x{CROP} pixels")
+
+
+def _are_upright(heads: NDArray[Any], count: int) -> bool:
+    """Whether these are so many finite maps close to shifts."""
     if heads.dtype != np.float32 or heads.shape != (count, 2, 3) or not np.isfinite(heads).all():
         return False
-    return bool(np.abs(heads[:, :, :2] - np.eye(2)).max() < 0.2 and np.abs(heads[:, :, 2]).max() < 1024)
+    return bool(np.abs(heads[:, :, :2] - np.eye(2)).max() < 0.2)

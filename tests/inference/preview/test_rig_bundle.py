@@ -97,8 +97,10 @@ def test_a_pose_changes_only_what_follows_it() -> None:
         np.tile(np.eye(2, 3, dtype=np.float32), (COUNT - 1, 1, 1)),
         np.zeros(3, np.float32),
         np.array(["x"] * COUNT),
+        np.tile(np.array([[1, 0, 900], [0, 1, 0]], np.float32), (COUNT, 1, 1)),
+        np.tile(np.array([[1, 0, 0], [0, 1, -1e30]], np.float32), (COUNT, 1, 1)),
     ],
-    ids=["flat", "nan", "huge", "too few", "wrong shape", "no numbers"],
+    ids=["flat", "nan", "huge", "too few", "wrong shape", "no numbers", "beside", "far above"],
 )
 def test_a_forged_bundle_is_refused(heads: np.ndarray) -> None:
     with pytest.raises(InvalidInputError) as caught:
