@@ -18,7 +18,7 @@ from PIL import Image
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_inference.bundle import Box, Bundle, Picture
 from avatar_inference.engine import CROP
-from avatar_inference.preview import region
+from avatar_inference.preview.flow import BOTTOM, INSIDE, LEFT, RIGHT, ROWS, TOP, Flow, bump, find_flow
 from avatar_inference.preview.mouth import MouthShape
 from avatar_inference.preview.parting import LUMA, Mouth
 from avatar_inference.preview.region import Field, smoothstep
@@ -33,27 +33,6 @@ _MOST = np.array([CROP, CROP, CROP, 1, CROP, CROP])
 """What both arrays may hold side by side."""
 
 _CACHE_BYTES = 64 * 1024 * 1024
-_GAPE = 0.68
-"""Distance between the lips of a wide open mouth, in half-widths of the mouth."""
-_UPPER = 0.1
-"""The upper lip's share of it."""
-_NARROWER, _WIDER = 0.36, 0.16
-"""How much more (less) of the picture a puckered (drawn) mouth shows in its width."""
-
-# The part of the crop that can change: rows and columns the ellipse touches.
-_TOP = int((region.CENTRE_Y - region.RADIUS_Y) * CROP)
-_BOTTOM = int((region.CENTRE_Y + region.RADIUS_Y) * CROP) + 1
-_LEFT = int((region.CENTRE_X - region.RADIUS_X) * CROP)
-_RIGHT = int((region.CENTRE_X + region.RADIUS_X) * CROP) + 1
-_Y = np.arange(_TOP, _BOTTOM, dtype=np.float32)[:, None]
-_X = np.arange(_LEFT, _RIGHT, dtype=np.float32)[None, :]
-_INSIDE = smoothstep(region.depth(CROP)[_TOP:_BOTTOM, _LEFT:_RIGHT] / 0.2)
-_FLOOR = CROP * (
-    region.CENTRE_Y
-    + region.RADIUS_Y
-    * np.sqrt(np.maximum(1 - (((_X + 0.5) / CROP - region.CENTRE_X) / region.RADIUS_X) ** 2, 0))
-)
-"""Row of the ellipse's lower border in each column."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,17 +119,6 @@ def _not_of_photo() -> InvalidInputError:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Flow:
-    """Where pixels of the changing part come from, and the gap between the lips; float32 [h, w] each."""
-
-    x: Field
-    y: Field
-    along: Field
-    upper: Field
-    lower: Field
-
-
 def _make_still(picture: Picture, box: Box, mouth: Mouth) -> _Still:
     bounds = (box.x, box.y, box.x + box.width, box.y + box.height)
     image = Image.fromarray(picture).resize((CROP, CROP), Image.Resampling.BICUBIC, bounds)
@@ -159,7 +127,7 @@ def _make_still(picture: Picture, box: Box, mouth: Mouth) -> _Still:
     pixels = np.asarray(image.convert("RGBX")).view(np.uint32).ravel()
     x, y, half = int(mouth.x), int(mouth.y), int(mouth.half_width)
     lip = crop[y + CROP // 40 : y + CROP // 14, max(0, x - half // 3) : x + half // 3 + 1].reshape(-1, 3)
-    face = crop[_TOP : y + 1, _LEFT:_RIGHT].reshape(-1, 3)
+    face = crop[TOP : y + 1, LEFT:RIGHT].reshape(-1, 3)
     return _Still(crop, pixels, *_inner_colours(lip, face))
 
 
@@ -176,58 +144,13 @@ def _inner_colours(lip: Picture, face: Picture) -> tuple[list[float], list[float
 
 
 def _warp(still: _Still, mouth: Mouth, shape: MouthShape) -> Picture:
-    flow = _flow(mouth, shape)
+    flow = find_flow(mouth, shape)
     part = _gather(still.pixels, flow.x, flow.y)
     if shape.opening > 0:
         _paint_inside(part, still, flow, _show_of_teeth(mouth, shape))
     out = still.crop.copy()
-    out[_TOP:_BOTTOM, _LEFT:_RIGHT] = part + 0.5
+    out[TOP:BOTTOM, LEFT:RIGHT] = part + 0.5
     return out
-
-
-def _flow(mouth: Mouth, shape: MouthShape) -> _Flow:
-    """The displacement field: first across, then, in the picture's own columns, down."""
-    half = mouth.half_width
-    dx = _X - mouth.x
-    level = _Y - (mouth.y + mouth.tilt * dx)
-    x = dx * (1 + _pull(shape.spread) * _fade_across(dx, half) * _bump(level / (0.18 * CROP)) * _INSIDE)
-    u = x / half
-    gap = _lens(u)
-    line = mouth.y + mouth.tilt * x - mouth.sag * np.minimum(u * u, 2.0)
-    gape = shape.opening * _GAPE * half
-    upper, lower = line - _UPPER * gape * gap, line + (1 - _UPPER) * gape * gap
-    v = np.clip((_Y - lower) / np.maximum(_FLOOR - lower, 1.0), 0.0, 1.0)
-    jaw = (1 - _UPPER) * gape * _lens(u / (1 + 0.7 * smoothstep(2 * v))) * (1 - smoothstep(v))
-    nose = _UPPER * gape * gap * (1 - smoothstep((upper - _Y) / (0.14 * CROP)))
-    # Between the lips there is nothing to move; the line they met on is the darkest to fade from.
-    y = _Y + np.where(lower < _Y, -jaw, np.minimum(nose, line - _Y)) * _INSIDE
-    if shape.press > 0:
-        thin = 0.5 * shape.press * (1 - shape.opening) * gap * _INSIDE
-        y += (y - line) * thin * _bump((y - line) / (0.09 * CROP))
-    return _Flow(x + mouth.x, y, u, upper, lower)
-
-
-def _pull(spread: float) -> float:
-    """How much wider a part of the picture the mouth shows: positive makes it narrower."""
-    return _NARROWER * (1 - 2 * spread) if spread < 0.5 else -_WIDER * (2 * spread - 1)
-
-
-def _fade_across(dx: Field, half: float) -> Field:
-    """1 at the mouth, 0 well outside of its corners, never so steep that the picture folds."""
-    far: Field = np.minimum((dx / (1.55 * half)) ** 4, 1.0)
-    return (1 - far) ** 2
-
-
-def _bump(t: Field) -> Field:
-    """1 at 0, 0 beyond -1 and 1, smooth."""
-    near: Field = np.maximum(1 - t * t, 0.0)
-    return near * near
-
-
-def _lens(u: Field) -> Field:
-    """The outline of parted lips: 1 in the middle, 0 from the corners (-1 and 1) on, smooth."""
-    near: Field = np.maximum(1 - u * u, 0.0)
-    return near * (1.25 - 0.25 * near)
 
 
 def _gather(pixels: NDArray[np.uint32], x: Field, y: Field) -> NDArray[np.float32]:
@@ -255,18 +178,18 @@ def _show_of_teeth(mouth: Mouth, shape: MouthShape) -> tuple[float, float]:
     return 0.34 * shape.teeth * mouth.half_width, min(1.0, 2.5 * shape.teeth)
 
 
-def _paint_inside(part: NDArray[np.float32], still: _Still, flow: _Flow, teeth: tuple[float, float]) -> None:
+def _paint_inside(part: NDArray[np.float32], still: _Still, flow: Flow, teeth: tuple[float, float]) -> None:
     """Paints what is seen between the lips, in place: dark, a hint of tongue below, of teeth above."""
     gap = flow.lower - flow.upper
     rows, columns = _extent(flow.upper, flow.lower)
     upper, lower, u = flow.upper[rows, columns], flow.lower[rows, columns], flow.along[rows, columns]
-    below, above = _Y[rows] - upper, lower - _Y[rows]
+    below, above = ROWS[rows] - upper, lower - ROWS[rows]
     inside = smoothstep(below / 2) * smoothstep((above + 1) / 2.5) * np.minimum(gap[rows, columns] / 3, 1)
-    inside *= _INSIDE[rows, columns]
+    inside *= INSIDE[rows, columns]
     t = np.clip(below / np.maximum(gap[rows, columns], 1e-3), 0, 1)
     tongue = smoothstep((t - 0.45) / 0.55) * np.maximum(1 - (u / 0.8) ** 2, 0)
     height, opacity = teeth
-    show = np.clip((height - below) / 2, 0, 1) * np.clip(0.6 + below / 6, 0, 1) * _bump(u * u / 0.9) * opacity
+    show = np.clip((height - below) / 2, 0, 1) * np.clip(0.6 + below / 6, 0, 1) * bump(u * u / 0.9) * opacity
     for channel in range(3):
         colour = still.dark[channel] + (still.tongue[channel] - still.dark[channel]) * tongue
         colour += (still.teeth[channel] - colour) * show
@@ -276,7 +199,7 @@ def _paint_inside(part: NDArray[np.float32], still: _Still, flow: _Flow, teeth: 
 
 def _extent(upper: Field, lower: Field) -> tuple[slice, slice]:
     """Rows and columns that hold the gap between the lips."""
-    rows = np.flatnonzero(((upper <= _Y) & (lower + 1 >= _Y) & (lower > upper)).any(1))
+    rows = np.flatnonzero(((upper <= ROWS) & (lower + 1 >= ROWS) & (lower > upper)).any(1))
     columns = np.flatnonzero((lower > upper).any(0))
     if not len(rows):
         return slice(0, 0), slice(0, 0)
