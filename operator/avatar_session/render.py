@@ -9,10 +9,9 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from avatar_core.errors import AvatarError, InferenceError, Reason
-from avatar_core.store_errors import typed_store_error
 from avatar_core.timeline import frame_count
 from avatar_inference.client import (
     Accepted,
@@ -27,7 +26,7 @@ from avatar_inference.client import Progress as Frames
 from avatar_session.job import SessionJob
 from avatar_session.progress import Progress
 from avatar_session.retry import Deadline, RetryPolicy
-from avatar_session.spool import Spool
+from avatar_session.spool import Spool, write_whole
 
 GRACE_SECONDS = 1.0
 """The server's deadline lies behind ours, so that ours is the one that is told."""
@@ -105,21 +104,14 @@ async def _once(
     timeout = deadline.remaining() + GRACE_SECONDS
     async with connect() as client:
         events = client.render(config, spool.read(), timeout=timeout)
-        with target.open("wb") as file:
+        with target.open("wb", buffering=0) as file:
             async with aclosing(cast("AsyncGenerator[RenderEvent, None]", events)):
                 async for event in events:
                     drawing.take(event)
                     if isinstance(event, Video):
-                        _append(file, event.data)
+                        write_whole(file, event.data)
                         on_video(event)
     return drawing.whole()
-
-
-def _append(file: BinaryIO, data: bytes) -> None:
-    try:
-        file.write(data)
-    except OSError as error:
-        raise typed_store_error(error, "write", file.name) from None
 
 
 def _config(job: SessionJob, spool: Spool) -> RenderConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ class Spool:
         self._bytes = self._quiet = 0
         self._finished = False
         self._changed = asyncio.Event()
-        self._file = path.open("xb")
+        self._file = path.open("xb", buffering=0)
 
     @property
     def samples(self) -> int:
@@ -137,14 +138,24 @@ class Spool:
                     await changed.wait()
 
     def _append(self, pcm: bytes) -> None:
-        try:
-            self._file.write(pcm)
-            self._file.flush()  # readers must find all that is counted
-        except OSError as error:
-            raise typed_store_error(error, "write", str(self.path)) from None
+        write_whole(self._file, pcm)
         self._bytes += len(pcm)
         self._notify()
 
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def write_whole(file: RawIOBase, data: bytes) -> None:
+    """Writes all of `data` to an unbuffered file: nothing is left over that closing it could fail to write.
+
+    Raises:
+        StoreError: the disk is full or gone.
+    """
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) or 0 :]
+    except OSError as error:
+        raise typed_store_error(error, "write", str(getattr(file, "name", "a file"))) from None

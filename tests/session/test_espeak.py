@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar_core.errors import AvatarError, InvalidInputError, ProviderError, Reason
+from avatar_session.speech import espeak
 from avatar_session.speech.espeak import EspeakVoice
 from avatar_session.speech.languages import DEFAULT_VOICE, find_voice, require_readable, voice_for
 
@@ -143,6 +144,25 @@ async def test_the_helper_sees_no_secrets_and_ends_when_its_parent_does(
         assert b"sk-very-secret" not in environment
         voice._process.stdin.close()
         assert await asyncio.wait_for(voice._process.wait(), 5) == 0
+
+
+async def test_without_espeak_the_command_that_mends_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "espeakng_loader.py").write_text("raise ImportError('No module named espeakng_loader')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ProviderError, match=r"install avatar-operator\[demo\]") as caught:
+        await EspeakVoice("en-us").__aenter__()
+    assert caught.value.reason is Reason.MISSING_DEPENDENCY
+
+
+async def test_a_helper_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with EspeakVoice("en-us") as voice:
+        monkeypatch.setattr(espeak, "HELPER_SECONDS", 0.2)
+        assert voice._process
+        voice._process.send_signal(signal.SIGSTOP)
+        with pytest.raises(ProviderError, match=r"silent for 0\.2 s"):
+            await spoken(voice, "Hello.")
 
 
 def test_too_slow_is_refused_with_the_range() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.support.fake_provider import Answer, Request, fake_provider
 from tests.support.media_files import sound_file, tone
@@ -162,11 +164,34 @@ async def test_bad_input_is_refused_by_name_and_leaves_nothing(
     assert await run.stored() == set()
 
 
-async def test_an_undecodable_file_is_refused_by_name(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "noise.wav").write_bytes(b"no sound at all" * 100)
+def two_hours(path: Path) -> None:
+    """A WAV file of two hours of silence that takes no room on the disk."""
+    head = sound_file("wav", "pcm_s16le", tone(8_000, 0.1), 8_000)
+    start, size = head.index(b"data") + 8, 2 * 3600 * 8_000 * 2
+    with path.open("wb") as file:
+        file.write(head[: start - 4] + size.to_bytes(4, "little"))
+        file.truncate(start + size)
+
+
+def not_finite(path: Path) -> None:
+    path.write_bytes(sound_file("wav", "pcm_f32le", np.full(16_000, np.inf, np.float32), 16_000))
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(b"no sound at all" * 100)
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [(noise, Reason.INVALID_AUDIO), (not_finite, Reason.INVALID_AUDIO), (two_hours, Reason.AUDIO_TOO_LONG)],
+)
+async def test_files_that_can_not_be_spoken_are_refused_by_name(
+    run: Run, tmp_path: Path, write: Callable[[Path], None], reason: Reason
+) -> None:
+    write(tmp_path / "a.wav")
     with pytest.raises(InvalidInputError) as caught:
-        await run(job(audio=str(tmp_path / "noise.wav")))
-    assert (caught.value.reason, caught.value.field) == (Reason.INVALID_AUDIO, "spec.audio")
+        await run(job(audio=str(tmp_path / "a.wav")))
+    assert (caught.value.reason, caught.value.field) == (reason, "spec.audio")
     assert await run.stored() == set()
 
 

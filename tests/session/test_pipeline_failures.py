@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import AsyncIterable, Iterator
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -14,9 +16,9 @@ from tests.support.inference_process import inference_process
 from tests.support.sessions import REPLY, Run, job
 from tests.support.sound import babble
 
-from avatar_core.errors import AvatarError, Reason
+from avatar_core.errors import AvatarError, Reason, StoreError
 from avatar_core.media.mp4 import probe
-from avatar_core.store import ObjectStore
+from avatar_core.store import ObjectStore, Stored
 from avatar_inference.client import InferenceClient, RenderConfig
 
 PUBLISHED = {"video.mp4", "result.json"}
@@ -218,19 +220,22 @@ async def test_without_an_inference_server_it_gives_up_after_some_tries_and_keep
     assert await run.stored() == {"speech.pcm", "speech.json"}
 
 
-async def test_an_overloaded_server_is_asked_again_when_it_says(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("waiting", "told"), [(0, "trying again"), (5, "waiting for the server: position 1")]
+)
+async def test_a_busy_server_is_waited_for(run: Run, tmp_path: Path, waiting: int, told: str) -> None:
     async def endless() -> object:
         while True:
             yield babble(0.1)
             await asyncio.sleep(0.02)
 
-    with inference_process(tmp_path, renders=1, waiting=0) as busy:
+    with inference_process(tmp_path, renders=1, waiting=waiting) as busy:
         async with InferenceClient(busy.target) as other:
             occupying = other.render(RenderConfig(sample_rate=22050), endless())  # type: ignore[arg-type]
             await anext(occupying)
             run.connect = lambda: InferenceClient(busy.target)
             working = asyncio.create_task(run(job(text="Hello.")))
-            while not any("trying again" in event.note for event in run.events):
+            while not any(told in event.note for event in run.events):
                 await asyncio.sleep(0.01)
             await occupying.aclose()  # type: ignore[attr-defined]
             receipt = await working
@@ -271,6 +276,46 @@ def sound(folder: Path) -> str:
 
     (folder / "tone.wav").write_bytes(sound_file("wav", "pcm_s16le", tone(16_000, 20.0), 16_000))
     return str(folder / "tone.wav")
+
+
+async def test_a_full_temporary_folder_is_told(
+    run: Run, tiny_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tiny_disk))
+    with pytest.raises(AvatarError) as caught:
+        await run(job(text="This sentence is longer than ninety-six kilobytes of sound. " * 3))
+    assert caught.value.reason is Reason.STORE_FULL
+    assert list(tiny_disk.iterdir()) == []
+
+
+class ForgetfulStore(ObjectStore):
+    """A store that takes no receipts, or loses half of a video."""
+
+    def __init__(self, url: str, fault: str) -> None:
+        super().__init__(url)
+        self.fault = fault
+
+    async def put(self, key: str, source: bytes | Path | AsyncIterable[bytes], content_type: str) -> Stored:
+        if self.fault == "receipt" and key.endswith("result.json"):
+            raise StoreError(Reason.STORE_FULL, "no room for a receipt")
+        stored = await super().put(key, source, content_type)
+        return replace(stored, size=1) if self.fault == "size" and key.endswith(".mp4") else stored
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("receipt", Reason.STORE_FULL), ("size", Reason.STORE_UNAVAILABLE)]
+)
+async def test_a_video_without_a_receipt_does_not_count(
+    run: Run, tmp_path: Path, fault: str, reason: Reason
+) -> None:
+    run.store = ForgetfulStore(str(tmp_path / "store"), fault)
+    with pytest.raises(AvatarError) as caught:
+        await run(job(text="Hello."))
+    assert caught.value.reason is reason
+    assert "result.json" not in await run.stored()
+    assert fault == "size" or "video.mp4" not in await run.stored()
+    run.store = ObjectStore(str(tmp_path / "store"))
+    assert (await run(job(text="Hello."))).video.frames > 0
 
 
 async def test_a_read_only_store_is_told(run: Run, tiny_disk: Path) -> None:
