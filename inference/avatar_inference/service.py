@@ -209,6 +209,9 @@ class _Call:
             except TimeoutError:
                 message = f"the video was left unread for {limit:g} s; read it as it comes"
                 raise InferenceError(Reason.SLOW_READER, message) from None
+            except grpc.aio.InternalError:
+                # gRPC fails a write like this only when the call is over, a moment before it cancels us.
+                raise InferenceError(Reason.CANCELLED, "the client went away") from None
 
 
 def _held_bytes(plan: RenderPlan, avatar: LoadedAvatar) -> int:
