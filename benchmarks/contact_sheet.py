@@ -1,6 +1,6 @@
 """A contact sheet: so many frames of a video, evenly spaced, on one picture to look at.
 
-    python -m benchmarks.contact_sheet out/hello.mp4 docs/images/contact-sheet.png
+python -m benchmarks.contact_sheet out/hello.mp4 docs/images/contact-sheet.png
 """
 
 from __future__ import annotations

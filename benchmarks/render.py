@@ -1,7 +1,7 @@
-"""Speed, first frame, flush and memory of the inference server, over real gRPC, server in a process of its own.
+"""Speed, first frame, flush and memory of the inference server over real gRPC, in a process of its own.
 
-    python -m benchmarks.render            # all rows, as a table and as one JSON object
-    python -m benchmarks.render --quick    # short: 2 minutes instead of 10, read at 8x
+python -m benchmarks.render            # all rows, as a table and as one JSON object
+python -m benchmarks.render --quick    # short: 2 minutes instead of 10, read at 8x
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from avatar_inference.client import FLUSH, Flush, InferenceClient, RenderConfig, Result, Video
 from tests.support.sound import babble
+
+from avatar_inference.client import FLUSH, Flush, InferenceClient, RenderConfig, Result, Video
 
 RATE = 22050
 CONFIG = RenderConfig(sample_rate=RATE, session="bench")
@@ -67,7 +68,9 @@ async def sound(seconds: float, spoken: bytes) -> AsyncIterator[bytes | Flush]:
         left -= len(spoken)
 
 
-async def render(client: InferenceClient, seconds: float, spoken: bytes, *, read_at: float = 0) -> dict[str, Any]:
+async def render(
+    client: InferenceClient, seconds: float, spoken: bytes, *, read_at: float = 0
+) -> dict[str, Any]:
     """Renders; `read_at` 1 reads the video no faster than it plays, 0 as fast as it comes."""
     started, first, played = time.monotonic(), 0.0, 0.0
     async for event in client.render(CONFIG, sound(seconds, spoken)):
@@ -78,7 +81,12 @@ async def render(client: InferenceClient, seconds: float, spoken: bytes, *, read
                 await asyncio.sleep(ahead)
         if isinstance(event, Result):
             took = time.monotonic() - started
-            return {"seconds": seconds, "took": took, "times_real_time": seconds / took, "first_fragment": first}
+            return {
+                "seconds": seconds,
+                "took": took,
+                "times_real_time": seconds / took,
+                "first_fragment": first,
+            }
     raise AssertionError("a render ends with its result")
 
 
@@ -112,7 +120,7 @@ async def memory_rows(folder: Path, minutes: list[int], pace: float, spoken: byt
             async with server(folder) as (target, pid), InferenceClient(target) as client:
                 row = await render(client, length * 60, spoken, read_at=read_at)
                 rows.append(
-                    {"what": f"{length} min, client reads {f'at {read_at:g}x' if read_at else 'as fast as it can'}"}
+                    {"what": f"{length} min, read {f'at {read_at:g}x' if read_at else 'as fast as it comes'}"}
                     | row
                     | {"peak_mib": peak_mib(pid)}
                 )

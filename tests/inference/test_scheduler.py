@@ -76,7 +76,10 @@ def test_removal_drops_queued_frames_before_the_next_step() -> None:
 
 
 @given(
-    streams=st.integers(2, 40), frames=st.integers(1, 60), max_batch=st.integers(1, 33), batch_size=st.integers(1, 4)
+    streams=st.integers(2, 40),
+    frames=st.integers(1, 60),
+    max_batch=st.integers(1, 33),
+    batch_size=st.integers(1, 4),
 )
 def test_equal_clips_progress_equally(streams: int, frames: int, max_batch: int, batch_size: int) -> None:
     """When the first stream is done, no other is more than one step's share behind."""

@@ -10,7 +10,7 @@ from avatar_inference.client import Flush
 
 
 def babble(seconds: float, rate: int = 22050, seed: int = 0) -> bytes:
-    """Voiced, syllable-like sound as s16le mono PCM: harmonics under slow formants, four syllables a second."""
+    """Voiced, syllable-like sound as s16le mono PCM: harmonics under formants, four syllables a second."""
     rng = np.random.default_rng(seed)
     t = np.arange(int(seconds * rate)) / rate
     pitch = np.cumsum(120 + 20 * np.sin(2 * np.pi * 0.7 * t + rng.uniform(0, 6))) / rate
