@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -81,3 +82,6 @@ def run() -> int:
     except BrokenPipeError:
         # The reader of a pipe has seen enough.
         return 0
+    except Exception as bug:
+        traceback.print_exc()
+        return tell(AvatarError(Reason.INTERNAL, f"{type(bug).__name__}: {bug}"), as_json=as_json)

@@ -70,6 +70,17 @@ def test_a_failure_is_one_block_with_reason_field_message_and_advice() -> None:
     ]
 
 
+def test_a_bug_is_told_as_one_with_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["avatar", "completion", "bash"])
+    monkeypatch.setattr(main.LazyGroup, "get_command", lambda *_: 1 / 0)
+    assert main.run() == 70
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert "Error: Internal\n  message  ZeroDivisionError: division by zero" in told
+
+
 def test_a_failure_as_json_tells_when_to_come_back() -> None:
     entry = describe(ProviderError(Reason.LLM_RATE_LIMITED, "too many requests", retry_after=7))
     assert (entry["reason"], entry["retryAfterSeconds"], entry["exitCode"]) == ("LLMRateLimited", 7, 40)

@@ -66,7 +66,7 @@ def command(
       avatar prepare portrait.png --face-box 120,80,256,256
     """
     name = name or file.stem
-    preview = preview or Path("out") / f"{file.stem}-face.png"
+    preview = preview or Path("out") / f"{file.stem}-preview.png"
 
     async def prepare() -> Prepared:
         async with Board(choose(as_json=as_json), name) as board, server_at(server) as target:
