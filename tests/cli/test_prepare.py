@@ -32,7 +32,7 @@ def test_a_portrait_becomes_an_avatar_that_speaks(tmp_path: Path) -> None:
     save(astronaut(), tmp_path / "portrait.png")
     made = json.loads(avatar("prepare", "portrait.png", "--json", cwd=tmp_path).stdout.splitlines()[-1])
     assert (made["event"], made["width"], made["height"], made["pictures"]) == ("prepared", 512, 512, 1)
-    assert made["findings"] == []
+    assert [finding["reason"] for finding in made["findings"]] == ["SmallFace"]
     with Image.open(tmp_path / made["preview"]) as preview:
         assert preview.size == (512, 512)
     arguments = ("run", "--text", "Hello.", "--avatar", made["avatar"], "-o", "x.mp4")
@@ -48,6 +48,7 @@ def test_a_given_box_is_taken_and_the_next_command_shown(tmp_path: Path) -> None
     lines = ran.stdout.splitlines()
     assert lines[0].startswith("sha256:")
     assert lines[1] == "  1 picture of 512x512; see box.png"
+    assert lines[2].startswith("  SmallFace: ")
     assert lines[-1] == f'Next: avatar run --text "Hello!" --avatar {lines[0]}'
     assert (tmp_path / "box.png").is_file()
     assert "100 %" in ran.stderr

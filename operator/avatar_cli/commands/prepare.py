@@ -119,7 +119,5 @@ def _as_json(prepared: Prepared, preview: Path) -> str:
 def _as_text(prepared: Prepared, preview: Path) -> str:
     pictures = "1 picture" if prepared.pictures == 1 else f"{prepared.pictures} pictures"
     lines = [prepared.avatar, f"  {pictures} of {prepared.width}x{prepared.height}; see {preview}"]
-    for finding in prepared.findings:
-        span = f"{finding.first_picture}..{finding.last_picture}"
-        lines.append(f"  {finding.reason} (pictures {span}): {finding.message}")
+    lines += [f"  {finding.reason}: {finding.message}" for finding in prepared.findings]
     return "\n".join([*lines, f'Next: avatar run --text "Hello!" --avatar {prepared.avatar}'])
