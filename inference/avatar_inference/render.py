@@ -210,7 +210,7 @@ class Render:
                 break
             work.append((self._ready.pop(index), self._intake.sound_for(index)))
         self._hold()
-        chunks = await self._in_pool(lambda: self._write(work))
+        chunks = await self._in_pool(lambda: self._write(work), len(work))
         self.frames_done += len(work)
         if self._flush_due():
             self._flushes.popleft()
@@ -228,10 +228,17 @@ class Render:
             chunks += self._encoder.write(picture, sound)
         return chunks
 
-    async def _in_pool(self, work: Callable[[], list[Chunk]]) -> list[Chunk]:
-        started = time.monotonic()
-        chunks = await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        self.spent.encode += time.monotonic() - started
+    async def _in_pool(self, work: Callable[[], list[Chunk]], frames: int = 0) -> list[Chunk]:
+        """Runs work in a thread; the time counted is the work's own, not the wait for a thread."""
+
+        def timed() -> tuple[list[Chunk], float]:
+            started = time.monotonic()
+            return work(), time.monotonic() - started
+
+        chunks, seconds = await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        self.spent.encode += seconds
+        if frames:
+            self._worker.throughput.observe("encode", frames, seconds)
         return chunks
 
     async def _hand_out(self, chunks: list[Chunk]) -> None:

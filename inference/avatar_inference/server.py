@@ -34,6 +34,7 @@ from avatar_inference.metrics import Metrics
 from avatar_inference.plan import DEFAULT_AVATAR
 from avatar_inference.preparation import Preparation
 from avatar_inference.service import LipSyncService, Parts
+from avatar_inference.throughput import Throughput
 from avatar_inference.worker import EngineWorker
 from avatar_protos.v1alpha1 import lip_sync_pb2 as pb
 from avatar_protos.v1alpha1 import lip_sync_pb2_grpc as pb_grpc
@@ -129,9 +130,10 @@ async def serve(settings: ServerSettings) -> AsyncIterator[Running]:
     metrics = Metrics()
     engine = await asyncio.to_thread(make_engine, settings.engine)
     store = BundleStore(settings.bundle_store)
-    worker = EngineWorker(engine, settings.max_batch, metrics)
+    encoders = max(2, os.cpu_count() or 2)
+    worker = EngineWorker(engine, settings.max_batch, metrics, Throughput({"engine": 1, "encode": encoders}))
     door = Door(settings.limits, metrics)
-    pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="encode")
+    pool = ThreadPoolExecutor(encoders, thread_name_prefix="encode")
     avatars = Avatars(engine, store)
     parts = Parts(
         avatars=avatars,
@@ -244,7 +246,7 @@ def _info(
         active_renders=door.active,
         queued_renders=door.waiting,
         max_renders=settings.limits.renders,
-        frames_per_second=worker.frames_per_second,
+        frames_per_second=worker.throughput.frames_per_second,
         draining=door.draining,
         builtin_avatars=[DEFAULT_AVATAR] if engine.builtin(DEFAULT_AVATAR) else [],
         notes=engine.notes,

@@ -114,7 +114,7 @@ class _Call:
         avatar = await self._parts.avatars.get(plan.avatar)
         name = uuid.uuid4().hex[:16]
         ticket = Ticket(name, plan.fps, plan.live, _held_bytes(plan, avatar), plan.allow_lower_fps)
-        rate = self._parts.worker.frames_per_second
+        rate = self._parts.worker.throughput.frames_per_second
         async with self._parts.door.enter(ticket, rate, self._queued) as fps:
             queued = time.monotonic() - self._started
             self._parts.metrics.queue_seconds.observe(queued)

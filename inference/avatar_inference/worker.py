@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from avatar_inference.engine import Engine, EngineFrame
 from avatar_inference.metrics import Metrics
 from avatar_inference.scheduler import FrameTask, Scheduler
+from avatar_inference.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +58,12 @@ class EngineWorker:
         engine: draws.
         max_batch: frames in one step, at most.
         metrics: counts steps.
+        throughput: learns how fast the engine is.
     """
 
-    def __init__(self, engine: Engine, max_batch: int, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, max_batch: int, metrics: Metrics, throughput: Throughput) -> None:
         self.engine = engine
-        self.frames_per_second = 0.0  # smoothed, while working
+        self.throughput = throughput
         self._scheduler: Scheduler[EngineFrame] = Scheduler(max_batch)
         self._metrics = metrics
         self._sinks: dict[str, Sink] = {}
@@ -135,8 +137,7 @@ class EngineWorker:
         return self.engine.render([*frames, *[frames[-1]] * (size - len(frames))])[: len(frames)]
 
     def _measure(self, batch: tuple[FrameTask[EngineFrame], ...], seconds: float, now: float) -> None:
-        rate = len(batch) / max(seconds, 1e-6)
-        self.frames_per_second = 0.9 * self.frames_per_second + 0.1 * rate if self.frames_per_second else rate
+        self.throughput.observe("engine", len(batch), seconds)
         self._metrics.step_frames.observe(len(batch))
         self._metrics.step_streams.observe(len({task.stream for task in batch}))
         self._metrics.step_seconds.observe(seconds)

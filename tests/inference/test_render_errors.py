@@ -159,9 +159,9 @@ async def test_a_slow_reader_loses_its_place_and_harms_nobody(tmp_path: Path) ->
 
     # Pictures of noise fill the network's own buffers soon.
     noise = np.random.default_rng(0).integers(0, 255, (30, 256, 256, 3)).astype(np.uint8)
-    bundle = Bundle(
-        "noise", "preview", 256, 256, range(0, 2_000_010, 66_667), (None,) * 30, (None,) * 30, noise
-    )
+    times, nobody = range(0, 2_000_010, 66_667), (None,) * 30
+    arrays = {name: np.zeros((30, n), np.float32) for name, n in (("photo.mouth", 4), ("photo.lips", 2))}
+    bundle = Bundle("noise", "preview", 256, 256, times, nobody, nobody, noise, arrays)
     avatar = BundleStore(tmp_path).put(bundle)
     settings = ServerSettings(port=0, bundle_store=tmp_path, slow_reader_seconds=1.0)
     async with serve(settings) as running, InferenceClient(running.target) as client:
