@@ -66,6 +66,7 @@ def write_bundle(bundle: Bundle, folder: Path) -> str:
     named |= {f"{_ARRAY}{name}": array for name, array in bundle.arrays.items()}
     contiguous = {name: np.ascontiguousarray(array) for name, array in named.items()}
     save_file(contiguous, folder / ARRAYS_FILE)
+    (folder / ARRAYS_FILE).chmod(0o644)  # save_file keeps it from other users, who may serve it
     manifest = build_manifest(
         name=bundle.name,
         engine=bundle.engine,

@@ -78,7 +78,7 @@ class Receipt:
         engine: what drew, such as "preview".
         avatar: bundle that was drawn.
         render_id: in the inference server's logs and the video's metadata.
-        notes: what a person must know, such as "procedural preview, not a trained model".
+        notes: what a person must know, such as "drawn preview, not a trained face model".
         started_at, finished_at: when.
     """
 

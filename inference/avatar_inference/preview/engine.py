@@ -22,7 +22,7 @@ class PreviewEngine:
     """Draws procedural mouths; see `avatar_inference.engine.Engine`. Its avatars are `Face`s."""
 
     name = "preview"
-    notes = ("procedural preview, not a trained model",)
+    notes = ("drawn preview, not a trained face model",)
     batch_sizes = ()
 
     def builtin(self, name: str) -> Path | None:

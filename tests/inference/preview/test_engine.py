@@ -26,7 +26,7 @@ FRAMES = st.lists(st.tuples(st.integers(0, 30), st.builds(MouthShape, UNIT, UNIT
 def test_it_is_an_engine_that_says_what_it_is() -> None:
     engine: Engine = PreviewEngine()
     assert engine.name == "preview"
-    assert list(engine.notes) == ["procedural preview, not a trained model"]
+    assert list(engine.notes) == ["drawn preview, not a trained face model"]
     assert list(engine.batch_sizes) == []
 
 
