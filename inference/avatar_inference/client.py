@@ -71,7 +71,8 @@ class InferenceClient:
         self._root_certificates = root_certificates
 
     async def __aenter__(self) -> Self:
-        options = [("grpc.max_receive_message_length", MESSAGE_BYTES)]
+        # A window that grows would hide for minutes from the server that nobody reads.
+        options = [("grpc.max_receive_message_length", MESSAGE_BYTES), ("grpc.http2.bdp_probe", 0)]
         if self._root_certificates is None:
             self._channel = grpc.aio.insecure_channel(self.target, options=options)
         else:

@@ -106,6 +106,7 @@ class _Call:
         self._context = context
         self._sending = asyncio.Lock()
         self._started = time.monotonic()
+        self._watched_until = self._started  # when all video sent so far will have been played
         self.session = ""
 
     async def run(self) -> None:
@@ -147,6 +148,8 @@ class _Call:
                 ]
                 async for chunk in render.pieces():
                     await self._send(messages.video(chunk, render.sequence))
+                    self._watched_until = max(self._watched_until, time.monotonic())
+                    self._watched_until += 0 if chunk.kind == "audio" else chunk.duration_us / 1e6
                     if not first_frame and chunk.starts_with_keyframe and render.first_sound:
                         first_frame = time.monotonic() - render.first_sound
                 for helper in helpers:
@@ -201,13 +204,17 @@ class _Call:
                 await self._send(messages.progress(render))
 
     async def _send(self, response: pb.RenderResponse) -> None:
-        """Writes one message; a client that does not read for long loses its place."""
-        limit = self._parts.slow_reader_seconds
+        """Writes one message; a client that does not read for long loses its place.
+
+        One that plays the video as it comes is no slow reader, and the network may hold minutes: a write
+        waits as long as the video sent so far plays, and then the limit.
+        """
+        limit = self._parts.slow_reader_seconds + max(0.0, self._watched_until - time.monotonic())
         async with self._sending:
             try:
                 await asyncio.wait_for(self._context.write(response), limit)
             except TimeoutError:
-                message = f"the video was left unread for {limit:g} s; read it as it comes"
+                message = f"the video was left unread for {limit:.0f} s; read it as it comes"
                 raise InferenceError(Reason.SLOW_READER, message) from None
             except grpc.aio.InternalError:
                 # gRPC fails a write like this only when the call is over, a moment before it cancels us.

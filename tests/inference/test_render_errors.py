@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from tests.support.renders import collect
+from tests.support.renders import Rendered, collect
 from tests.support.sound import babble, pieces
 
 from avatar_core.errors import AvatarError, InferenceError, InvalidInputError, Reason
@@ -247,21 +247,24 @@ async def test_plain_text_on_an_open_address_needs_consent(tmp_path: Path) -> No
 
 
 async def test_draining_finishes_what_was_accepted_and_refuses_new(tmp_path: Path) -> None:
-    go_on, started = asyncio.Event(), asyncio.Event()
+    go_on, first = asyncio.Event(), Rendered()
 
     async def held() -> AsyncIterator[bytes | Flush]:
         yield babble(0.3, 16000)
-        started.set()
         await go_on.wait()
         yield babble(0.3, 16000)
 
     manager = serve(ServerSettings(port=0, bundle_store=tmp_path))
     running = await manager.__aenter__()
     async with InferenceClient(running.target) as client:
-        accepted = asyncio.create_task(collect(client, CONFIG, held()))
-        await started.wait()
+        accepted = asyncio.create_task(collect(client, CONFIG, held(), first))
+        async with asyncio.timeout(10):
+            while first.accepted is None:
+                await asyncio.sleep(0.01)
         stopping = asyncio.create_task(manager.__aexit__(None, None, None))
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(10):
+            while not running.parts.door.draining:
+                await asyncio.sleep(0.01)
         with pytest.raises(InferenceError) as caught:
             await collect(client, CONFIG, pieces(babble(0.1, 16000)))
         assert caught.value.reason is Reason.INFERENCE_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""What a render leaves alone stays: in frames decoded from the MP4, outside the mask and at its edges.
+"""What a render leaves alone stays: in frames decoded from the MP4, outside the mask and at its edges."""
 
 from __future__ import annotations
 
