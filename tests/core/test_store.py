@@ -40,7 +40,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        # Lazily: a thread of the store's library may still be closing its last file.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 async def blocks(count: int) -> AsyncIterator[bytes]:
