@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from avatar_core.errors import ProviderError
+from avatar_session.openai_client import SILENCE_SECONDS, open_client
 from avatar_session.provider_errors import Endpoint
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
-CONNECT_SECONDS = 5.0
-SILENCE_SECONDS = 60.0
-"""A server that says nothing for so long is taken for dead; a CPU may read a long prompt for a while."""
 BYTES_PER_TOKEN = 4
 """About, in UTF-8."""
 
@@ -82,15 +78,7 @@ class ChatLLM:
         self._client: AsyncOpenAI | None = None
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(import_module, "openai")  # a second, in which the loop must go on
-        from openai import AsyncOpenAI, Timeout
-
-        self._client = AsyncOpenAI(
-            base_url=self._endpoint.base_url or "https://api.openai.com/v1",
-            api_key=self._endpoint.key or "none",
-            timeout=Timeout(self._silence_seconds, connect=CONNECT_SECONDS),
-            max_retries=0,  # the pipeline knows its deadline and what was handed on; the client does not
-        )
+        self._client = await open_client(self._endpoint, self._silence_seconds)
         return self
 
     async def __aexit__(self, *exc: object) -> None:

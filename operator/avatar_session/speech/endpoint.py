@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from importlib import import_module
 from typing import TYPE_CHECKING, Self
 
 from avatar_core.errors import InvalidInputError, ProviderError, Reason
 from avatar_core.limits import SAMPLE_RATE_MAX, SAMPLE_RATE_MIN
+from avatar_session.openai_client import SILENCE_SECONDS, open_client
 from avatar_session.provider_errors import Endpoint
 from avatar_session.speech.arriving import decode_arriving
 from avatar_session.speech.voice import Sound
@@ -18,8 +17,6 @@ from avatar_session.speech.voice import Sound
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-CONNECT_SECONDS = 5.0
-SILENCE_SECONDS = 60.0
 PCM_RATE = 24_000
 """What the OpenAI API means by `pcm`: s16le mono at this rate."""
 HEAD_BYTES = 16
@@ -57,15 +54,7 @@ class EndpointVoice:
         self._client: AsyncOpenAI | None = None
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(import_module, "openai")  # a second, in which the loop must go on
-        from openai import AsyncOpenAI, Timeout
-
-        self._client = AsyncOpenAI(
-            base_url=self._endpoint.base_url or "https://api.openai.com/v1",
-            api_key=self._endpoint.key or "none",
-            timeout=Timeout(self._silence_seconds, connect=CONNECT_SECONDS),
-            max_retries=0,
-        )
+        self._client = await open_client(self._endpoint, self._silence_seconds)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
