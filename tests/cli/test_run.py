@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +172,28 @@ def test_out_of_time_names_the_stage_and_exits_as_timeout_does(tmp_path: Path) -
     assert left(tmp_path) == []
 
 
+@contextmanager
+def inherited(number: signal.Signals, disposition: Any) -> Iterator[None]:
+    """What children inherit for a signal: SIG_IGN stays, any handler becomes the default."""
+    before = signal.signal(number, disposition)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_run_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    with inherited(number, signal.default_int_handler):  # whatever this test run itself was started with
+        check_signal(tmp_path, number)
+
+
+def test_sigterm_ends_a_script_s_background_job_too(tmp_path: Path) -> None:
+    with inherited(signal.SIGINT, signal.SIG_IGN):
+        check_signal(tmp_path, signal.SIGTERM)
+
+
+def check_signal(tmp_path: Path, number: signal.Signals) -> None:
     text = "One sentence that goes on for a while. " * 200
     process = start("run", "--text", text, "--json", "-o", "x.mp4", cwd=tmp_path)
     assert process.stdout is not None

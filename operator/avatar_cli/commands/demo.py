@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,9 +26,9 @@ def command(output: Path, as_json: bool) -> None:
       avatar demo
       avatar demo -o hello.mp4
     """
-    from avatar_cli.commands.run import run_and_tell
+    from avatar_cli.commands.run import make_and_tell
     from avatar_cli.making import Delivery
     from avatar_cli.request import requests
 
     manifest = files("avatar_cli").joinpath("hello.yaml").read_text(encoding="utf-8")
-    asyncio.run(run_and_tell(requests(manifest, "hello.yaml", {}), Delivery(output=output), as_json=as_json))
+    make_and_tell(requests(manifest, "hello.yaml", {}), Delivery(output=output), as_json=as_json)

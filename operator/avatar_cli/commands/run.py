@@ -77,22 +77,43 @@ def command(file: str | None, as_json: bool, **flags: Any) -> None:
         store=flags["store"],
         output=flags["output"],
     )
-    asyncio.run(run_and_tell(wanted, delivery, as_json=as_json))
+    make_and_tell(wanted, delivery, as_json=as_json)
 
 
-async def run_and_tell(wanted: list[Request], delivery: Delivery, *, as_json: bool) -> None:
-    """Makes the videos and prints each one's path and receipt, and at the end what to try next."""
+def make_and_tell(wanted: list[Request], delivery: Delivery, *, as_json: bool) -> None:
+    """Makes the videos and prints each one's path and receipt, and at the end what to try next.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, SIGTERM or a closed terminal ended it; nothing half-made is left.
+    """
+    try:
+        asyncio.run(_make_and_tell(wanted, delivery, as_json=as_json))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _make_and_tell(wanted: list[Request], delivery: Delivery, *, as_json: bool) -> None:
     from avatar_cli import receipts
     from avatar_cli.making import make_all
 
-    # A supervisor's SIGTERM and a closed terminal are to leave as little behind as a person's Ctrl-C.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, signal.raise_signal, signal.SIGINT)
+    _cancel_on_signals()
     made = None
     async for made in make_all(wanted, delivery, choose(as_json=as_json)):
         click.echo(receipts.as_json(made) if as_json else receipts.as_text(made))
     if made is not None and not as_json:
         click.echo(f"Next: {receipts.next_step(made)}")
+
+
+def _cancel_on_signals() -> None:
+    """A supervisor's SIGTERM and a closed terminal leave as little behind as a person's Ctrl-C.
+
+    The task is cancelled directly, not by way of SIGINT: a script's background job has that one ignored.
+    """
+    task = asyncio.current_task()
+    assert task
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish is kept
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _read(file: str | None) -> str | None:
