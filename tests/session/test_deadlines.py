@@ -42,7 +42,7 @@ async def slow_tts(_: Request, answer: Answer) -> None:
     await asyncio.sleep(60)
 
 
-async def expired(run: Run, seconds: int = 1, **spec: Any) -> DeadlineError:
+async def expired(run: Run, seconds: int = 3, **spec: Any) -> DeadlineError:
     with pytest.raises(DeadlineError) as caught:
         await run(job(timeoutSeconds=seconds, **spec))
     error = caught.value
@@ -60,13 +60,13 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_in_the_llm(run: Run) -> None:
     async with fake_provider(slow_llm) as llm:
-        error = await expired(run, 3, llm_url=llm.url, prompt="Talk.")
+        error = await expired(run, llm_url=llm.url, prompt="Talk.")
     assert (error.stage, error.percent) == ("llm", 25)
 
 
 async def test_in_the_speech(run: Run) -> None:
     async with fake_provider(slow_tts) as tts:
-        error = await expired(run, 3, tts_url=tts.url, text=REPLY)
+        error = await expired(run, tts_url=tts.url, text=REPLY)
     assert error.stage == "speech"
     assert 0 < error.percent < 100
 
@@ -80,7 +80,7 @@ async def test_in_the_render(run: Run) -> None:
 
 async def test_in_the_publication(run: Run, tmp_path: Path) -> None:
     run.store = SlowStore(str(tmp_path / "store"))
-    error = await expired(run, text="Hi.")
+    error = await expired(run, 5, text="Hi.")
     assert error.stage == "publish"
     assert "video.mp4" not in await run.stored()
 
