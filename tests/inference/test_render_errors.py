@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -152,17 +153,37 @@ async def test_the_sound_of_one_render_is_bounded(tmp_path: Path) -> None:
         assert caught.value.reason is Reason.AUDIO_TOO_LONG
 
 
+def noisy_avatar(store: Path) -> str:
+    """Pictures of noise fill the network's own buffers soon; half a megabyte a second."""
+    noise = np.random.default_rng(0).integers(0, 255, (30, 256, 256, 3)).astype(np.uint8)
+    times, nobody = range(0, 2_000_010, 66_667), (None,) * 30
+    arrays = {name: np.zeros((30, n), np.float32) for name, n in (("photo.mouth", 4), ("photo.lips", 2))}
+    bundle = Bundle("noise", "preview", 256, 256, times, nobody, nobody, noise, arrays)
+    return BundleStore(store).put(bundle)
+
+
+@pytest.mark.slow
+async def test_a_client_that_plays_the_video_as_it_comes_is_no_slow_reader(tmp_path: Path) -> None:
+    """Its window is the network's default, which holds seconds of video: writes stand still for as long."""
+    avatar = noisy_avatar(tmp_path)
+    sound = pb.RenderRequest(audio=pb.AudioChunk(pcm=babble(5.0, 16000)))
+    requests = [config(avatar_id=avatar), sound, sound, sound, END]
+    settings = ServerSettings(port=0, bundle_store=tmp_path, slow_reader_seconds=1.0)
+    async with serve(settings) as running, grpc.aio.insecure_channel(running.target) as channel:
+        call = pb_grpc.LipSyncServiceStub(channel).Render(requests_of(requests))
+        started, played, last = time.monotonic(), 0.0, None
+        async for last in call:
+            played += last.video.duration_us / 1e6
+            await asyncio.sleep(max(0.0, played - (time.monotonic() - started)))
+        assert last.WhichOneof("response") == "result"
+
+
 async def test_a_slow_reader_loses_its_place_and_harms_nobody(tmp_path: Path) -> None:
     async def much() -> AsyncIterator[bytes | Flush]:
         for _ in range(30):
             yield babble(1.0, 16000)
 
-    # Pictures of noise fill the network's own buffers soon.
-    noise = np.random.default_rng(0).integers(0, 255, (30, 256, 256, 3)).astype(np.uint8)
-    times, nobody = range(0, 2_000_010, 66_667), (None,) * 30
-    arrays = {name: np.zeros((30, n), np.float32) for name, n in (("photo.mouth", 4), ("photo.lips", 2))}
-    bundle = Bundle("noise", "preview", 256, 256, times, nobody, nobody, noise, arrays)
-    avatar = BundleStore(tmp_path).put(bundle)
+    avatar = noisy_avatar(tmp_path)
     settings = ServerSettings(port=0, bundle_store=tmp_path, slow_reader_seconds=1.0)
     async with serve(settings) as running, InferenceClient(running.target) as client:
         reading = client.render(replace(CONFIG, avatar=avatar), much())
