@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar_core import limits
 from avatar_inference.bundle import Bundle
 
 CROP = 256
@@ -57,6 +58,35 @@ class FeatureStream(Protocol):
         ...
 
 
+MaskMode = Literal["landmarks", "jaw", "raw", "neck"]
+
+
+@dataclass(frozen=True, slots=True)
+class RepaintOptions:
+    """How an engine that repaints the lower face cuts it out and puts it back.
+
+    Attributes:
+        landmarks: JSON file of the 68 points in every picture (`musetalk.landmarks.read_landmarks`); None
+            looks for them.
+        smooth: take the jitter out of the points of a video.
+        mask: "landmarks" draws it from the points; the others are MuseTalk's own and need its face parser.
+        cheeks: for "jaw", half the width of the part that keeps its full height, left and right, in 512ths of
+            the square about the face, 0 to 256.
+        margin: pixels below the chin, 0 to 400; None takes 10 in pictures up to 720p and, in larger ones, as
+            much as 10 of the 256 pixels of a crop.
+        shift: pixels by which the upper border of the repainted half is moved down, -400 to 400.
+        still_ends: cut off up to half a second at either end so that the motion turns round at rest.
+    """
+
+    landmarks: Path | None = None
+    smooth: bool = True
+    mask: MaskMode = "landmarks"
+    cheeks: tuple[int, int] = (90, 90)
+    margin: int | None = None
+    shift: int = 0
+    still_ends: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
     """How to make a bundle.
@@ -65,11 +95,17 @@ class PrepareOptions:
         name: for people.
         face_box: (x, y, width, height) in pixels of the source, or None to look for the face.
         face_index: take this one of several faces, counted from the largest, from 1; 0 refuses several.
+        fps: pictures per second to keep of a video's motion, which keeps its speed; None keeps all.
+        side_max: larger pictures are scaled down to this long side, in pixels, 128 to 4096.
+        repaint: for engines that repaint the lower face; others need none of it.
     """
 
     name: str
     face_box: tuple[int, int, int, int] | None = None
     face_index: int = 0
+    fps: Fraction | None = None
+    side_max: int = limits.PICTURE_SIDE_MAX
+    repaint: RepaintOptions = RepaintOptions()
 
 
 PrepareProgress = Callable[[str, int, int], None]

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avatar_inference.bundle import Box, Picture
+from avatar_inference.source.scan import LUMA
 
 Grey = NDArray[np.floating[Any]]
 """float32 [H, W], luma 0 to 255."""
-
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 MOUTH_ABOVE_CHIN = 0.23
 HALF_WIDTH = 0.19

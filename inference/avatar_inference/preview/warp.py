@@ -20,8 +20,9 @@ from avatar_inference.bundle import Box, Bundle, Picture
 from avatar_inference.engine import CROP
 from avatar_inference.preview.flow import BOTTOM, INSIDE, LEFT, RIGHT, ROWS, TOP, Flow, bump, find_flow
 from avatar_inference.preview.mouth import MouthShape
-from avatar_inference.preview.parting import LUMA, Mouth
+from avatar_inference.preview.parting import Mouth
 from avatar_inference.preview.region import Field, smoothstep
+from avatar_inference.source.scan import LUMA
 
 MOUTH_ARRAY = "photo.mouth"
 """float32 [N, 4]: x, y, half-width and tilt of each picture's mouth (parting.Mouth) in pixels of the crop."""

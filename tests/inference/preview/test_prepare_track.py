@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_inference.bundle import Box
-from avatar_inference.preview.findings import check_scan, find_findings
 from avatar_inference.preview.parting import Mouth
-from avatar_inference.preview.scan import Look, Scan
 from avatar_inference.preview.track import settle_faces
+from avatar_inference.source.findings import check_scan, find_findings
+from avatar_inference.source.scan import Look, Scan
 
 STEPS = st.lists(st.integers(25_000, 200_000), min_size=3, max_size=60)
 
@@ -24,13 +24,17 @@ def look(
     return Look(picture, time_us, (face, *others), face, Mouth(x, 250, 40, 0.0, 2.0, 0.0), sharpness)
 
 
-def still(count: int, *missed: int, cuts: tuple[int, ...] = ()) -> Scan:
+def still(count: int, *missed: int, cuts: tuple[int, ...] = ()) -> Scan[Mouth]:
     """Pictures 40 ms apart, all looked at, a resting face in all but the missed."""
     looks = [
         Look(number, 40_000 * number, ()) if number in missed else look(number, 40_000 * number, 300.0)
         for number in range(count)
     ]
     return Scan(tuple(range(0, 40_000 * count, 40_000)), tuple(looks), cuts)
+
+
+def present(scan: Scan[Mouth]) -> list[bool]:
+    return [face is not None for face in settle_faces(scan)]
 
 
 @given(steps=STEPS, every=st.integers(1, 5), speed=st.floats(-100, 100))
@@ -81,7 +85,7 @@ def test_findings_name_their_pictures() -> None:
     looks[8:10] = [look(n, 40_000 * n, 300.0, width=100) for n in range(8, 10)]
     looks[12] = look(12, 480_000, 300.0, sharpness=0.01)
     scan = Scan(scan.times_us, tuple(looks), scan.cuts)
-    found = [(f.reason, f.first_picture, f.last_picture) for f in find_findings(scan, settle_faces(scan), 0)]
+    found = [(f.reason, f.first_picture, f.last_picture) for f in find_findings(scan, present(scan), 0)]
     assert found == [
         ("SeveralFaces", 3, 5),
         ("SmallFace", 8, 9),
@@ -89,13 +93,13 @@ def test_findings_name_their_pictures() -> None:
         ("HardCut", 20, 20),
         ("NoFace", 20, 39),
     ]
-    chosen = find_findings(scan, settle_faces(scan), 1)
+    chosen = find_findings(scan, present(scan), 1)
     assert "SeveralFaces" not in {finding.reason for finding in chosen}
 
 
 def test_many_cuts_are_one_finding() -> None:
     scan = still(60, cuts=tuple(range(1, 60, 2)))
-    (finding,) = find_findings(scan, settle_faces(scan), 0)
+    (finding,) = find_findings(scan, present(scan), 0)
     assert (finding.reason, finding.first_picture, finding.last_picture) == ("HardCut", 1, 59)
     assert finding.message.startswith("30 hard cuts")
 

@@ -24,11 +24,13 @@ from tests.support.portraits import (
 )
 
 from avatar_core.errors import InvalidInputError, Reason
+from avatar_core.limits import PICTURE_SIDE_MAX
 from avatar_inference.bundle import Bundle
-from avatar_inference.preview.faces import given_face
-from avatar_inference.preview.scan import scan_source
-from avatar_inference.preview.source import Source, SourcePictures, TimedPicture
-from avatar_inference.preview.video import open_video
+from avatar_inference.preview.parting import find_mouth
+from avatar_inference.source.faces import given_face
+from avatar_inference.source.scan import scan_source
+from avatar_inference.source.source import Source, SourcePictures, TimedPicture
+from avatar_inference.source.video import open_video
 
 GIVEN = (FACE.x, FACE.y, FACE.width, FACE.height)
 SMALL = astronaut()[:256, 96:352]
@@ -90,7 +92,7 @@ def test_colours_follow_the_tags(tmp_path: Path, matrix: int, full: int) -> None
     path = write_clip(
         tmp_path / "clip.mp4", [patches], codec="libx264", pix_fmt="yuv444p", tags=(matrix, full)
     )
-    picture = next(iter(open_video(path).frames()))[1]
+    picture = next(iter(open_video(path, PICTURE_SIDE_MAX).frames()))[1]
     for number, colour in enumerate(colours):
         np.testing.assert_allclose(picture[128, number * 50 + 25], colour, atol=4)
 
@@ -102,7 +104,7 @@ def test_a_phone_s_bright_video_is_brought_to_usual_brightness(tmp_path: Path, c
     grey = np.full((256, 256, 3), white, np.uint8)
     tags = (9, 1, curve, 9)
     path = write_clip(tmp_path / "clip.mp4", [grey], codec="libx264", pix_fmt="yuv420p10le", tags=tags)
-    assert next(iter(open_video(path).frames()))[1].mean() > 245
+    assert next(iter(open_video(path, PICTURE_SIDE_MAX).frames()))[1].mean() > 245
 
 
 def test_large_and_odd_videos_are_fitted(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_a_clip_without_a_face_and_one_with_a_small_one(tmp_path: Path) -> None:
 
 def test_pictures_are_given_in_any_order_to_any_thread(tmp_path: Path) -> None:
     pictures = [np.full((128, 128, 3), number, np.uint8) for number in range(0, 250, 10)]
-    source = open_video(write_clip(tmp_path / "clip.mkv", pictures))
+    source = open_video(write_clip(tmp_path / "clip.mkv", pictures), PICTURE_SIDE_MAX)
     lazy = SourcePictures(source, len(pictures))
     order = [*range(25), 3, 24, 0, 12, 12, -1]
     with ThreadPoolExecutor(4) as pool:
@@ -224,10 +226,11 @@ def test_a_scan_holds_few_pictures_however_long_the_source() -> None:
             alive += 1
             most = max(most, alive)
             weakref.finalize(picture, forget)
-            yield number * 25_000, picture
+            yield TimedPicture(number * 25_000, picture, number)
 
     source = Source(128, 128, 1.0, frames)
-    scan = scan_source(source, given_face((20, 20, 80, 80), 1.0, 128, 128), 0, lambda *step: None)
+    given = given_face((20, 20, 80, 80), 1.0, 128, 128)
+    scan = scan_source(source, given, 0, lambda *step: None, find_mouth)
     assert len(scan.times_us) == 150
     assert most <= 15
 
@@ -243,7 +246,7 @@ def test_a_video_longer_than_a_minute_is_refused(tmp_path: Path, last_ms: int) -
 def test_more_pictures_than_1800_are_refused(tmp_path: Path) -> None:
     picture = np.zeros((128, 128, 3), np.uint8)
     clip = write_clip(tmp_path / "many.mkv", [picture] * 1801, [number * 30 for number in range(1801)])
-    frames = open_video(clip).frames()
+    frames = open_video(clip, PICTURE_SIDE_MAX).frames()
     for _ in range(1800):
         next(frames)
     with pytest.raises(InvalidInputError, match="1800 pictures"):

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from avatar_core.limits import PICTURE_SIDE_MAX
 from avatar_inference.bundle import Picture
-from avatar_inference.preview.source import Source, TimedPicture, check_size, even, fitted, invalid_picture
+from avatar_inference.source.source import Source, TimedPicture, check_size, even, fitted, invalid_picture
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
@@ -20,10 +19,14 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.Decom
 _WHITE = (255, 255, 255, 255)
 
 
-def open_photo(path: Path) -> Source | None:
+def open_photo(path: Path, side_max: int) -> Source | None:
     """Reads a photograph, or returns None when the file is none (it may be a video).
 
     Of an animation the first picture is taken. Transparent parts become white.
+
+    Args:
+        path: the file.
+        side_max: larger pictures are scaled down to this long side, in pixels.
 
     Raises:
         InvalidInputError: too small, too large (seen before decoding), or broken.
@@ -31,25 +34,24 @@ def open_photo(path: Path) -> Source | None:
     try:
         with Image.open(path, formats=FORMATS) as image:
             check_size(*image.size)
-            sides = sorted(image.size)
+            scale = fitted(*image.size, side_max)[2]
             # A JPEG much larger than needed is decoded at a fraction of its size.
-            image.draft(None, (PICTURE_SIDE_MAX, PICTURE_SIDE_MAX))
-            picture = _fit(_upright_rgb(image))
+            image.draft(None, (side_max, side_max))
+            picture = _fit(_upright_rgb(image), side_max)
     except UnidentifiedImageError:
         return None
     except _BROKEN as error:
         raise invalid_picture(f"the photograph is broken or cut short ({error}); save it anew") from error
     height, width = picture.shape[:2]
-    scale = fitted(*sides)[2]
 
     def frames() -> Iterator[TimedPicture]:
-        yield 0, picture
+        yield TimedPicture(0, picture, 0)
 
     return Source(width, height, scale, frames)
 
 
-def _fit(image: Image.Image) -> Picture:
-    width, height, _ = fitted(*image.size)
+def _fit(image: Image.Image, side_max: int) -> Picture:
+    width, height, _ = fitted(*image.size, side_max)
     if (width, height) != image.size:
         image = image.resize((width, height), Image.Resampling.LANCZOS)
     return np.ascontiguousarray(even(np.asarray(image)))

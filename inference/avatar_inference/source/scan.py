@@ -6,7 +6,9 @@ saw a face and one that saw none. At most the pictures since the last look are h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,10 @@ from PIL import Image
 from avatar_core.limits import FACE_SIDE_MIN
 from avatar_inference.bundle import Box, Picture
 from avatar_inference.engine import PrepareProgress
-from avatar_inference.preview.faces import FindFaces, overlap
-from avatar_inference.preview.parting import LUMA, Mouth, find_mouth
-from avatar_inference.preview.source import Source
+from avatar_inference.source.faces import FindFaces, overlap
+from avatar_inference.source.source import Source
 
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LOOK_EVERY_US = 200_000
 _HELD_MAX = 12
 """Pictures held between looks, whatever their times say."""
@@ -27,16 +29,18 @@ _CUT_LEVELS = 28.0
 _SAME_FACE = 0.2
 _SHARPNESS_SIDE = 96
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Look(Generic[T]):
     """What was seen in one picture.
 
     Attributes:
         picture, time_us: which one and when.
         faces: all faces found, largest first.
         face: the one that is followed, at least 64 pixels wide; None where there is none.
-        mouth: its mouth.
+        features: what the engine read from it.
         sharpness: see `sharpness`.
     """
 
@@ -44,26 +48,34 @@ class Look:
     time_us: int
     faces: tuple[Box, ...]
     face: Box | None = None
-    mouth: Mouth | None = None
+    features: T | None = None
     sharpness: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(Generic[T]):
     """What one pass gave.
 
     Attributes:
         times_us: of every picture.
+        numbers: which of the file's pictures each is; see `TimedPicture`.
         looks: ascending.
         cuts: pictures that begin a new shot, ascending; the first picture is not among them.
     """
 
     times_us: tuple[int, ...]
-    looks: tuple[Look, ...]
+    looks: tuple[Look[T], ...]
     cuts: tuple[int, ...]
+    numbers: tuple[int, ...] = ()
 
 
-def scan_source(source: Source, find: FindFaces, face_index: int, progress: PrepareProgress) -> Scan:
+def scan_source(
+    source: Source,
+    find: FindFaces,
+    face_index: int,
+    progress: PrepareProgress,
+    read: Callable[[Picture, Box], T],
+) -> Scan[T]:
     """Reads the whole source once.
 
     Args:
@@ -71,16 +83,19 @@ def scan_source(source: Source, find: FindFaces, face_index: int, progress: Prep
         find: finds faces in one picture.
         face_index: which of several faces to follow, from 1; 0 follows the largest.
         progress: told after every picture.
+        read: what the engine wants to know of a face.
 
     Raises:
         InvalidInputError: the source is broken or too long.
     """
-    scanner = _Scanner(find, max(face_index, 1))
-    for time_us, picture in source.frames():
+    scanner = _Scanner(find, max(face_index, 1), read)
+    numbers: list[int] = []
+    for time_us, picture, number in source.frames():
         scanner.see(time_us, picture)
-        progress("finding the face", len(scanner.times_us), 0)
+        numbers.append(number)
+        progress("finding the face", len(numbers), 0)
     scanner.look()
-    return Scan(tuple(scanner.times_us), tuple(scanner.looks), tuple(scanner.cuts))
+    return Scan(tuple(scanner.times_us), tuple(scanner.looks), tuple(scanner.cuts), tuple(numbers))
 
 
 def big_enough(faces: tuple[Box, ...]) -> tuple[Box, ...]:
@@ -106,9 +121,10 @@ def sharpness(picture: Picture, face: Box) -> float:
     return float(edges.var() / max(float(grey.var()), 1.0))
 
 
-class _Scanner:
-    def __init__(self, find: FindFaces, face_index: int) -> None:
+class _Scanner(Generic[T]):
+    def __init__(self, find: FindFaces, face_index: int, read: Callable[[Picture, Box], T]) -> None:
         self._find = find
+        self._read = read
         self._face_index = face_index
         self._waiting: list[tuple[int, Picture]] = []
         self._thumb: NDArray[np.float32] | None = None
@@ -116,7 +132,7 @@ class _Scanner:
         self._seen: bool | None = None
         self._due_us = 0
         self.times_us: list[int] = []
-        self.looks: list[Look] = []
+        self.looks: list[Look[T]] = []
         self.cuts: list[int] = []
 
     def see(self, time_us: int, picture: Picture) -> None:
@@ -154,8 +170,8 @@ class _Scanner:
             self.looks.append(Look(index, self.times_us[index], faces))
             return
         self._followed = face
-        mouth = find_mouth(picture, face)
-        self.looks.append(Look(index, self.times_us[index], faces, face, mouth, sharpness(picture, face)))
+        features = self._read(picture, face)
+        self.looks.append(Look(index, self.times_us[index], faces, face, features, sharpness(picture, face)))
 
     def _choose(self, faces: tuple[Box, ...]) -> Box | None:
         if self._followed is not None and faces:

@@ -11,13 +11,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 from avatar_core import limits
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_inference.bundle import Picture
 
-TimedPicture = tuple[int, Picture]
-"""Time since the first picture in microseconds, and the picture."""
+
+class TimedPicture(NamedTuple):
+    """A picture of a source.
+
+    Attributes:
+        time_us: since the first picture, microseconds.
+        picture: uint8 RGB [H, W, 3].
+        number: which of the file's pictures it is, counted from 0 as they are decoded; some are left out.
+    """
+
+    time_us: int
+    picture: Picture
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,7 @@ class SourcePictures:
                 step = next(self._frames, None)
                 if step is None:
                     raise invalid_picture("the file changed while it was read; prepare it again")
-                self._picture = step[1]
+                self._picture = step.picture
                 self._index += 1
             assert self._picture is not None
             return self._picture
@@ -113,9 +125,9 @@ def check_size(width: int, height: int) -> None:
         )
 
 
-def fitted(width: float, height: float) -> tuple[int, int, float]:
-    """Size with the long side scaled down to 1280, and the scale."""
-    scale = min(1.0, limits.PICTURE_SIDE_MAX / max(width, height))
+def fitted(width: float, height: float, side_max: int) -> tuple[int, int, float]:
+    """Size with the long side scaled down to `side_max` pixels, and the scale."""
+    scale = min(1.0, side_max / max(width, height))
     return round(width * scale), round(height * scale), scale
 
 

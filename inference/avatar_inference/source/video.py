@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from avatar_core import limits
 from avatar_inference.bundle import Picture
-from avatar_inference.preview.source import (
+from avatar_inference.source.source import (
     Source,
     TimedPicture,
     check_size,
@@ -43,8 +43,12 @@ _UNSPECIFIED = 2
 _HDR = {ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67}
 
 
-def open_video(path: Path) -> Source:
+def open_video(path: Path, side_max: int) -> Source:
     """Opens a video and looks at its first picture.
+
+    Args:
+        path: the file.
+        side_max: larger pictures are scaled down to this long side, in pixels.
 
     Raises:
         InvalidInputError: not a video, no video track, longer than 60 s, too small or too large.
@@ -55,11 +59,11 @@ def open_video(path: Path) -> Source:
         first = next(container.decode(stream), None)
         if first is None:
             raise invalid_picture("the video has no pictures; give a photograph or another video")
-        width, height, scale = fitted(*_square_size(first, stream))
+        width, height, scale = fitted(*_square_size(first, stream), side_max)
         if _quarter_turns(first) % 2:
             width, height = height, width
     width, height = width & ~1, height & ~1
-    return Source(width, height, scale, lambda: _frames(path, (height, width, 3)))
+    return Source(width, height, scale, lambda: _frames(path, (height, width, 3), side_max))
 
 
 def _too_long() -> Exception:
@@ -94,7 +98,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         ) from error
 
 
-def _frames(path: Path, shape: tuple[int, ...]) -> Iterator[TimedPicture]:
+def _frames(path: Path, shape: tuple[int, ...], side_max: int) -> Iterator[TimedPicture]:
     with _opened(path) as (container, stream):
         reformatter = VideoReformatter()
         start = last = None
@@ -108,11 +112,11 @@ def _frames(path: Path, shape: tuple[int, ...]) -> Iterator[TimedPicture]:
                 continue
             if now - start > limits.SOURCE_SECONDS_MAX * 1_000_000 or kept == limits.SOURCE_PICTURES_MAX:
                 raise _too_long()
-            picture = _rgb(frame, stream, reformatter)
+            picture = _rgb(frame, stream, reformatter, side_max)
             if picture.shape != shape:
                 raise invalid_picture("the video changes its size on the way; save it anew with one size")
             kept, last = kept + 1, now
-            yield now - start, picture
+            yield TimedPicture(now - start, picture, count)
 
 
 def _time_us(frame: VideoFrame, stream: VideoStream, count: int) -> int:
@@ -132,12 +136,12 @@ def _quarter_turns(frame: VideoFrame) -> int:
     return round(frame.rotation / 90)
 
 
-def _rgb(frame: VideoFrame, stream: VideoStream, reformatter: VideoReformatter) -> Picture:
+def _rgb(frame: VideoFrame, stream: VideoStream, reformatter: VideoReformatter, side_max: int) -> Picture:
     """The frame as uint8 RGB [H, W, 3]: scaled, converted by its colour tags, upright, even.
 
     One reformatter for all: preparing to convert a phone's HDR takes seconds, converting milliseconds.
     """
-    width, height, _ = fitted(*_square_size(frame, stream))
+    width, height, _ = fitted(*_square_size(frame, stream), side_max)
     hdr = frame.color_trc in _HDR
     converted = reformatter.reformat(
         frame,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_core.limits import FACE_SIDE_MIN
 from avatar_inference.engine import Finding
-from avatar_inference.preview.faces import no_face, several_faces, too_small
-from avatar_inference.preview.scan import Look, Scan, big_enough
-from avatar_inference.preview.track import Face
+from avatar_inference.source.faces import no_face, several_faces, too_small
+from avatar_inference.source.scan import Look, Scan, big_enough
 
 _SMALL = 2 * FACE_SIDE_MIN
 _BLURRED = 0.02
@@ -19,7 +19,7 @@ _OFTEN = 1 / 3
 _LISTED_CUTS = 16
 
 
-def check_scan(scan: Scan, face_index: int, scale: float) -> None:
+def check_scan(scan: Scan[Any], face_index: int, scale: float) -> None:
     """Refuses a source that cannot be made to speak.
 
     Raises:
@@ -42,12 +42,17 @@ def check_scan(scan: Scan, face_index: int, scale: float) -> None:
         )
 
 
-def find_findings(scan: Scan, faces: Sequence[Face | None], face_index: int) -> tuple[Finding, ...]:
+def find_findings(scan: Scan[Any], present: Sequence[bool], face_index: int) -> tuple[Finding, ...]:
     """What should be known about a source that can be made to speak, by first picture.
 
     Reasons: NoFace, SeveralFaces, SmallFace, Blurred, HardCut.
+
+    Args:
+        scan: what was seen.
+        present: whether each picture has a face that speaks.
+        face_index: which face was asked for; 0 for none.
     """
-    found = [*_without_face(faces), *_hard_cuts(scan)]
+    found = [*_without_face(present), *_hard_cuts(scan)]
     for reason, advice, concerns in _LOOKED_FOR:
         if reason == Reason.SEVERAL_FACES and face_index > 0:
             continue
@@ -57,39 +62,39 @@ def find_findings(scan: Scan, faces: Sequence[Face | None], face_index: int) -> 
     return tuple(sorted(found, key=lambda finding: (finding.first_picture, finding.reason)))
 
 
-def _is_small(look: Look) -> bool:
+def _is_small(look: Look[Any]) -> bool:
     return look.face is not None and look.face.width < _SMALL
 
 
-def _is_blurred(look: Look) -> bool:
+def _is_blurred(look: Look[Any]) -> bool:
     return look.face is not None and look.sharpness < _BLURRED
 
 
-def _is_crowded(look: Look) -> bool:
+def _is_crowded(look: Look[Any]) -> bool:
     return len(big_enough(look.faces)) > 1
 
 
-_LOOKED_FOR: tuple[tuple[str, str, Callable[[Look], bool]], ...] = (
+_LOOKED_FOR: tuple[tuple[str, str, Callable[[Look[Any]], bool]], ...] = (
     (Reason.SEVERAL_FACES, "several faces are seen; the one of the pictures before speaks", _is_crowded),
     ("SmallFace", f"the face is less than {_SMALL} pixels wide; a closer picture looks better", _is_small),
     ("Blurred", "the face is blurred; a sharper picture looks better", _is_blurred),
 )
 
 
-def _runs(looks: Iterable[Look], concerns: Callable[[Look], bool]) -> list[list[Look]]:
+def _runs(looks: Iterable[Look[Any]], concerns: Callable[[Look[Any]], bool]) -> list[list[Look[Any]]]:
     """Unbroken runs of looks that are concerned."""
     return [list(run) for concerned, run in groupby(looks, concerns) if concerned]
 
 
-def _without_face(faces: Sequence[Face | None]) -> Iterator[Finding]:
-    for empty, run in groupby(enumerate(faces), lambda numbered: numbered[1] is None):
-        if empty:
+def _without_face(present: Sequence[bool]) -> Iterator[Finding]:
+    for seen, run in groupby(enumerate(present), lambda numbered: numbered[1]):
+        if not seen:
             numbers = [number for number, _ in run]
             message = f"{_pictures(numbers[0], numbers[-1])}: no face is seen; they are shown as they are"
             yield Finding(str(Reason.NO_FACE), message, numbers[0], numbers[-1])
 
 
-def _hard_cuts(scan: Scan) -> Iterator[Finding]:
+def _hard_cuts(scan: Scan[Any]) -> Iterator[Finding]:
     if len(scan.cuts) > _LISTED_CUTS:
         message = f"{len(scan.cuts)} hard cuts; one shot, played forth and back, looks calmer"
         yield Finding("HardCut", message, scan.cuts[0], scan.cuts[-1])

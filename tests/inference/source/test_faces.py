@@ -12,8 +12,8 @@ from tests.support.portraits import FACE, MOUTH, astronaut, faceless, prepare, s
 
 from avatar_core.errors import AvatarError, InvalidInputError, Reason
 from avatar_inference.bundle import Box
-from avatar_inference.preview.faces import haar_faces, overlap
 from avatar_inference.preview.parting import find_mouth
+from avatar_inference.source.faces import haar_faces, overlap
 
 
 def refused(path: Path, **options: object) -> InvalidInputError:
