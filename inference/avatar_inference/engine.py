@@ -66,8 +66,8 @@ class RepaintOptions:
     """How an engine that repaints the lower face cuts it out and puts it back.
 
     Attributes:
-        landmarks: JSON file of the 68 points in every picture (`musetalk.landmarks.read_landmarks`); None
-            looks for them.
+        landmarks: float32 [pictures of the source, 68, 2], the iBUG points in pixels of the source, all NaN
+            where a picture has no face; [1, 68, 2] for a photograph; None looks for them.
         smooth: take the jitter out of the points of a video.
         mask: "landmarks" draws it from the points; the others are MuseTalk's own and need its face parser.
         cheeks: for "jaw", half the width of the part that keeps its full height, left and right, in 512ths of
@@ -78,7 +78,7 @@ class RepaintOptions:
         still_ends: cut off up to half a second at either end so that the motion turns round at rest.
     """
 
-    landmarks: Path | None = None
+    landmarks: NDArray[np.float32] | None = None
     smooth: bool = True
     mask: MaskMode = "landmarks"
     cheeks: tuple[int, int] = (90, 90)

@@ -175,7 +175,14 @@ class VideoChunk(_message.Message):
     def __init__(self, kind: _Optional[_Union[VideoChunk.Kind, str]] = ..., sequence: _Optional[int] = ..., start_us: _Optional[int] = ..., duration_us: _Optional[int] = ..., starts_with_keyframe: _Optional[bool] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class RenderResult(_message.Message):
-    __slots__ = ("frames", "duration", "sha256", "bytes", "timings", "gpu_seconds", "notes")
+    __slots__ = ("frames", "duration", "sha256", "bytes", "timings", "gpu_seconds", "notes", "audio_windows", "weights")
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     FRAMES_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +190,8 @@ class RenderResult(_message.Message):
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     GPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     frames: int
     duration: _duration_pb2.Duration
     sha256: str
@@ -190,7 +199,9 @@ class RenderResult(_message.Message):
     timings: RenderTimings
     gpu_seconds: float
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, frames: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., timings: _Optional[_Union[RenderTimings, _Mapping]] = ..., gpu_seconds: _Optional[float] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    audio_windows: str
+    weights: _containers.ScalarMap[str, str]
+    def __init__(self, frames: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sha256: _Optional[str] = ..., bytes: _Optional[int] = ..., timings: _Optional[_Union[RenderTimings, _Mapping]] = ..., gpu_seconds: _Optional[float] = ..., notes: _Optional[_Iterable[str]] = ..., audio_windows: _Optional[str] = ..., weights: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class RenderTimings(_message.Message):
     __slots__ = ("queued", "first_frame", "features", "engine", "encode", "total")
@@ -217,16 +228,54 @@ class PrepareAvatarRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[PrepareAvatarConfig, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class PrepareAvatarConfig(_message.Message):
-    __slots__ = ("name", "face_box", "source_sha256", "face_index")
+    __slots__ = ("name", "face_box", "source_sha256", "face_index", "frame_rate", "side_max", "repaint")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FACE_BOX_FIELD_NUMBER: _ClassVar[int]
     SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
     FACE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
+    SIDE_MAX_FIELD_NUMBER: _ClassVar[int]
+    REPAINT_FIELD_NUMBER: _ClassVar[int]
     name: str
     face_box: FaceBox
     source_sha256: str
     face_index: int
-    def __init__(self, name: _Optional[str] = ..., face_box: _Optional[_Union[FaceBox, _Mapping]] = ..., source_sha256: _Optional[str] = ..., face_index: _Optional[int] = ...) -> None: ...
+    frame_rate: FrameRate
+    side_max: int
+    repaint: Repaint
+    def __init__(self, name: _Optional[str] = ..., face_box: _Optional[_Union[FaceBox, _Mapping]] = ..., source_sha256: _Optional[str] = ..., face_index: _Optional[int] = ..., frame_rate: _Optional[_Union[FrameRate, _Mapping]] = ..., side_max: _Optional[int] = ..., repaint: _Optional[_Union[Repaint, _Mapping]] = ...) -> None: ...
+
+class Repaint(_message.Message):
+    __slots__ = ("landmarks", "keep_jitter", "mask", "cheek_left", "cheek_right", "margin", "shift", "keep_ends")
+    class Mask(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        MASK_UNSPECIFIED: _ClassVar[Repaint.Mask]
+        MASK_LANDMARKS: _ClassVar[Repaint.Mask]
+        MASK_JAW: _ClassVar[Repaint.Mask]
+        MASK_RAW: _ClassVar[Repaint.Mask]
+        MASK_NECK: _ClassVar[Repaint.Mask]
+    MASK_UNSPECIFIED: Repaint.Mask
+    MASK_LANDMARKS: Repaint.Mask
+    MASK_JAW: Repaint.Mask
+    MASK_RAW: Repaint.Mask
+    MASK_NECK: Repaint.Mask
+    LANDMARKS_FIELD_NUMBER: _ClassVar[int]
+    KEEP_JITTER_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    CHEEK_LEFT_FIELD_NUMBER: _ClassVar[int]
+    CHEEK_RIGHT_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    SHIFT_FIELD_NUMBER: _ClassVar[int]
+    KEEP_ENDS_FIELD_NUMBER: _ClassVar[int]
+    landmarks: bytes
+    keep_jitter: bool
+    mask: Repaint.Mask
+    cheek_left: int
+    cheek_right: int
+    margin: int
+    shift: int
+    keep_ends: bool
+    def __init__(self, landmarks: _Optional[bytes] = ..., keep_jitter: _Optional[bool] = ..., mask: _Optional[_Union[Repaint.Mask, str]] = ..., cheek_left: _Optional[int] = ..., cheek_right: _Optional[int] = ..., margin: _Optional[int] = ..., shift: _Optional[int] = ..., keep_ends: _Optional[bool] = ...) -> None: ...
 
 class FaceBox(_message.Message):
     __slots__ = ("x", "y", "width", "height")

@@ -1,0 +1,209 @@
+"""What a GPU spends most time on besides convolutions, in fewer passes over memory: norms, biases, sums.
+
+torch's group norm leaves channels-last: it copies its input to the other layout, the next convolution copies
+back, and bias and activation pass over the same bytes again. Here a residual block is norm, convolution, norm,
+convolution, sum, each reading and writing its tensor once or twice in the layout of the tensor cores:
+
+- statistics are gathered by channel in one pass (per piece of rows mean and sum of squared differences, joined
+  by the formula of Chan et al. 1979, so nothing cancels);
+- norm, scale and SiLU are one more pass: y = act(x * scale + shift) with one scale and shift a channel;
+- the bias of the convolution before a norm moves into that shift, the bias after it into the final sum.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import triton
+import triton.language as tl
+from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor, nn
+
+TILE = 4096
+"""Values a program holds: 32 a thread at 4 warps."""
+
+
+@triton.jit
+def _statistics(x, means, squares, rows, channels, PIECE: tl.constexpr, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Mean and sum of squared differences of each channel in one piece of rows."""
+    piece, image = tl.program_id(0), tl.program_id(2)
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    row = piece * PIECE + tl.arange(0, PIECE)
+    inside = column < channels
+    at = (image * rows + row[:, None]) * channels + column[None, :]
+    values = tl.load(x + at, mask=inside[None, :], other=0.0).to(tl.float32)
+    mean = tl.sum(values, 0) / PIECE
+    apart = values - mean[None, :]
+    out = (image * tl.num_programs(0) + piece) * channels + column
+    tl.store(means + out, mean, mask=inside)
+    tl.store(squares + out, tl.sum(apart * apart, 0), mask=inside)
+
+
+@triton.jit
+def _scales(  # type: ignore[no-untyped-def]
+    means, squares, bias, weight, offset, scale, shift, channels, eps,
+    PIECE: tl.constexpr, PIECES: tl.constexpr, GROUP: tl.constexpr, WIDE: tl.constexpr, DEEP: tl.constexpr,
+):  # fmt: skip
+    """A group's statistics, joined over its channels and pieces, as a scale and a shift a channel.
+
+    `bias` is what the convolution before should have added to x: it moves the means, not the differences.
+    """
+    image = tl.program_id(1)
+    inner = tl.arange(0, WIDE)
+    column = tl.program_id(0) * GROUP + inner
+    real = inner < GROUP
+    added = tl.load(bias + column, mask=real, other=0.0).to(tl.float32)
+    total = tl.zeros((WIDE,), tl.float32)
+    for start in range(0, PIECES, DEEP):
+        piece = start + tl.arange(0, DEEP)
+        at = (image * PIECES + piece[:, None]) * channels + column[None, :]
+        total += tl.sum(tl.load(means + at, mask=real[None, :], other=0.0), 0)
+    mean = tl.sum(tl.where(real, total / PIECES + added, 0.0), 0) / GROUP
+    spread = tl.zeros((WIDE,), tl.float32)
+    for start in range(0, PIECES, DEEP):
+        piece = start + tl.arange(0, DEEP)
+        at = (image * PIECES + piece[:, None]) * channels + column[None, :]
+        apart = tl.load(means + at, mask=real[None, :], other=0.0) + added[None, :] - mean
+        square = tl.load(squares + at, mask=real[None, :], other=0.0) + apart * apart * PIECE
+        spread += tl.sum(tl.where(real[None, :], square, 0.0), 0)
+    inverse = 1 / tl.sqrt(tl.sum(spread, 0) / (GROUP * PIECES * PIECE) + eps)
+    factor = inverse * tl.load(weight + column, mask=real, other=0.0).to(tl.float32)
+    term = tl.load(offset + column, mask=real, other=0.0).to(tl.float32) + (added - mean) * factor
+    tl.store(scale + image * channels + column, factor, mask=real)
+    tl.store(shift + image * channels + column, term, mask=real)
+
+
+@triton.jit
+def _apply(x, scale, shift, y, rows, channels, PIECE: tl.constexpr, COLUMNS: tl.constexpr, SILU: tl.constexpr):  # type: ignore[no-untyped-def]
+    """y = act(x * scale + shift)."""
+    piece, image = tl.program_id(0), tl.program_id(2)
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    row = piece * PIECE + tl.arange(0, PIECE)
+    inside = column < channels
+    at = (image * rows + row[:, None]) * channels + column[None, :]
+    values = tl.load(x + at, mask=inside[None, :], other=0.0).to(tl.float32)
+    factor = tl.load(scale + image * channels + column, mask=inside, other=0.0)
+    term = tl.load(shift + image * channels + column, mask=inside, other=0.0)
+    values = values * factor[None, :] + term[None, :]
+    if SILU:
+        values = values / (1 + tl.exp(-values))
+    tl.store(y + at, values.to(y.dtype.element_ty), mask=inside[None, :])
+
+
+@triton.jit
+def _sum(x, bias, residual, y, count, channels, SIZE: tl.constexpr):  # type: ignore[no-untyped-def]
+    """y = x + bias + residual."""
+    at = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
+    inside = at < count
+    values = tl.load(x + at, mask=inside).to(tl.float32) + tl.load(residual + at, mask=inside).to(tl.float32)
+    values += tl.load(bias + at % channels, mask=inside).to(tl.float32)
+    tl.store(y + at, values.to(y.dtype.element_ty), mask=inside)
+
+
+def group_norm(x: Tensor, bias: Tensor, norm: nn.GroupNorm, *, silu: bool) -> Tensor:
+    """act(norm(x + bias)).
+
+    Args:
+        x: [B, C, H, W], channels-last, H * W a power of two, at least 16.
+        bias: [C].
+        norm: with weight and bias.
+        silu: whether SiLU follows.
+
+    Returns:
+        Like x.
+    """
+    x = x.contiguous(memory_format=torch.channels_last)
+    batch, channels, rows = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
+    columns = min(triton.next_power_of_2(channels), 128)
+    piece = min(rows, TILE // columns)
+    pieces, group = rows // piece, channels // norm.num_groups
+    means, squares = torch.empty(2, batch, pieces, channels, dtype=torch.float32, device=x.device)
+    scale, shift = torch.empty(2, batch, channels, dtype=torch.float32, device=x.device)
+    grid = (pieces, triton.cdiv(channels, columns), batch)
+    wide = triton.next_power_of_2(group)
+    deep = min(pieces, max(1, TILE // wide))
+    y = torch.empty_like(x)
+    _statistics[grid](x, means, squares, rows, channels, PIECE=piece, COLUMNS=columns)
+    _scales[(norm.num_groups, batch)](
+        means, squares, bias, norm.weight, norm.bias, scale, shift, channels, norm.eps,
+        PIECE=piece, PIECES=pieces, GROUP=group, WIDE=wide, DEEP=deep,
+    )  # fmt: skip
+    _apply[grid](x, scale, shift, y, rows, channels, PIECE=piece, COLUMNS=columns, SILU=silu)
+    return y
+
+
+def add(x: Tensor, bias: Tensor, residual: Tensor) -> Tensor:
+    """x + bias + residual: [B, C, H, W] channels-last, [C], like x."""
+    residual = residual.contiguous(memory_format=torch.channels_last)
+    y = torch.empty_like(x, memory_format=torch.channels_last)
+    _sum[(triton.cdiv(x.numel(), TILE),)](x, bias, residual, y, x.numel(), x.shape[1], SIZE=TILE)
+    return y
+
+
+class FusedResnet(nn.Module):
+    """A residual block of UNet or VAE whose time term is folded away.
+
+    Args:
+        block: weights loaded; taken over.
+    """
+
+    before: Tensor
+    after: Tensor
+
+    def __init__(self, block: ResnetBlock2D) -> None:
+        super().__init__()
+        assert block.time_emb_proj is None and block.output_scale_factor == 1
+        self.norm1, self.conv1 = block.norm1, block.conv1
+        self.norm2, self.conv2 = block.norm2, block.conv2
+        self.shortcut = block.conv_shortcut
+        after = block.conv2.bias.data
+        if self.shortcut is not None:
+            after = after + self.shortcut.bias.data
+            self.shortcut.bias = None
+        self.register_buffer("before", block.conv1.bias.data)
+        self.register_buffer("after", after)
+        self.register_buffer("nothing", torch.zeros_like(block.norm1.bias.data))
+        self.conv1.bias = self.conv2.bias = None
+
+    def forward(self, hidden: Tensor, temb: Tensor | None = None) -> Tensor:
+        """[B, C, H, W] to [B, C', H, W]; `temb` must be None."""
+        assert temb is None
+        inner = self.conv1(group_norm(hidden, cast("Tensor", self.nothing), self.norm1, silu=True))
+        inner = self.conv2(group_norm(inner, self.before, self.norm2, silu=True))
+        return add(inner, self.after, hidden if self.shortcut is None else self.shortcut(hidden))
+
+
+class FusedNorm(nn.Module):
+    """A group norm alone, before a transformer block or an output convolution.
+
+    Args:
+        norm: taken over.
+        silu: whether SiLU follows.
+    """
+
+    nothing: Tensor
+
+    def __init__(self, norm: nn.GroupNorm, *, silu: bool = False) -> None:
+        super().__init__()
+        self.norm, self.silu = norm, silu
+        self.register_buffer("nothing", torch.zeros_like(norm.bias.data))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[B, C, H, W] to the same."""
+        return group_norm(hidden, self.nothing, self.norm, silu=self.silu)
+
+
+def fuse(module: nn.Module) -> None:
+    """Replaces every residual block and every group norm on pictures within a module, in place.
+
+    A norm within attention works on [B, C, n] and stays.
+    """
+    for name, child in module.named_children():
+        if isinstance(child, ResnetBlock2D):
+            setattr(module, name, FusedResnet(child))
+        elif isinstance(child, nn.GroupNorm):
+            setattr(module, name, FusedNorm(child))
+        elif not isinstance(child, Attention):
+            fuse(child)

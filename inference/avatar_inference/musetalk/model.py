@@ -1,0 +1,161 @@
+"""UNet and VAE on a device: latents and tokens in, crops out, at the speed the device allows.
+
+On a GPU small batches are bound by the launching of two thousand kernels; so each batch size is recorded once
+as a CUDA graph and replayed. Convolutions run in channels-last, the layout of the tensor cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
+
+from avatar_inference.musetalk.layout import LATENT_SIDE, ModelLayout
+from avatar_inference.musetalk.unet import OneStepUNet
+from avatar_inference.musetalk.vae import CropDecoder
+
+TOKENS = 50
+
+
+class Precision(StrEnum):
+    """What weights and activations are held in."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """torch's name for it."""
+        return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[self.value]
+
+
+def empty_networks(layout: ModelLayout) -> tuple[UNet2DConditionModel, AutoencoderKL]:
+    """UNet and VAE of a layout in float32 on the CPU, freshly initialised by the torch seed."""
+    return UNet2DConditionModel(**layout.unet()).eval(), AutoencoderKL(**layout.vae()).eval()
+
+
+class Painter(nn.Module):
+    """UNet and VAE decoder as one function.
+
+    Args:
+        unet: weights loaded, float32; taken over.
+        vae: weights loaded, float32; its decoder is taken over.
+        width: of a token.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, vae: AutoencoderKL, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.unet = OneStepUNet(unet)
+        self.decoder = CropDecoder(vae)
+
+    def forward(self, latents: Tensor, tokens: Tensor) -> Tensor:
+        """[B, 8, 32, 32] and [B, 50, width] in the model's dtype to uint8 RGB [B, 256, 256, 3]."""
+        return self.decoder(self.unet(latents, tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """A CUDA graph and the tensors it reads and writes."""
+
+    graph: torch.cuda.CUDAGraph
+    latents: Tensor
+    tokens: Tensor
+    crops: Tensor
+
+
+class MouthModel:
+    """A `Painter` on a device.
+
+    Args:
+        painter: in float32; moved and cast in place.
+        device: "cpu" or a CUDA device.
+        precision: of weights and activations.
+        recorded: replay CUDA graphs; a batch size not warmed up is recorded when it is first drawn.
+        fused: norms and sums by `fused`; needs a GPU.
+        compiled: fuse kernels with torch.compile; the first call takes minutes.
+    """
+
+    def __init__(
+        self,
+        painter: Painter,
+        device: torch.device,
+        precision: Precision,
+        *,
+        recorded: bool,
+        fused: bool = False,
+        compiled: bool = False,
+    ) -> None:
+        self.device = device
+        self.dtype = precision.dtype
+        self.width = painter.width
+        if fused:
+            from avatar_inference.musetalk.fused import fuse
+
+            fuse(painter)
+        if recorded:
+            torch.backends.cudnn.benchmark = True
+        self._painter = painter.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)
+        self._paint: Callable[[Tensor, Tensor], Tensor] = (
+            torch.compile(self._painter) if compiled else self._painter
+        )
+        self._compiled = compiled
+        self._recorded = recorded
+        self._recordings: dict[int, _Recording] = {}
+        self._pool = torch.cuda.graph_pool_handle() if recorded else None
+
+    @torch.inference_mode()
+    def draw(self, latents: Tensor, tokens: Tensor) -> Tensor:
+        """Draws a batch.
+
+        Args:
+            latents: [B, 8, 32, 32] on the device; see `OneStepUNet.forward`.
+            tokens: [B, 50, width] on the device.
+
+        Returns:
+            uint8 RGB [B, 256, 256, 3] on the device; the next call may overwrite it.
+        """
+        latents = latents.to(self.dtype, memory_format=torch.channels_last)
+        tokens = tokens.to(self.dtype)
+        if not self._recorded:
+            return self._run(latents, tokens)
+        recording = self._recordings.get(len(latents)) or self._record(len(latents))
+        recording.latents.copy_(latents)
+        recording.tokens.copy_(tokens)
+        recording.graph.replay()
+        return recording.crops
+
+    def warm_up(self, batches: Iterable[int]) -> None:
+        """Draws once at each batch size, the largest first, so that the smaller ones live in its memory."""
+        for batch in sorted(batches, reverse=True):
+            self.draw(*self._blank(batch))
+
+    def _blank(self, batch: int) -> tuple[Tensor, Tensor]:
+        latents = torch.zeros(batch, 8, LATENT_SIDE, LATENT_SIDE, dtype=self.dtype, device=self.device)
+        tokens = torch.zeros(batch, TOKENS, self.width, dtype=self.dtype, device=self.device)
+        return latents.to(memory_format=torch.channels_last), tokens
+
+    def _run(self, latents: Tensor, tokens: Tensor) -> Tensor:
+        if self._compiled and len(latents) > 1:
+            for tensor in (latents, tokens):  # one program for all batch sizes
+                torch._dynamo.maybe_mark_dynamic(tensor, 0)
+        return self._paint(latents, tokens)
+
+    def _record(self, batch: int) -> _Recording:
+        latents, tokens = self._blank(batch)
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(3):  # libraries choose their kernels and allocate before the recording
+                self._run(latents, tokens)
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            crops = self._run(latents, tokens)
+        self._recordings[batch] = _Recording(graph, latents, tokens, crops)
+        return self._recordings[batch]
