@@ -1,4 +1,4 @@
-"""The sizes of the three networks. Names and numbers are those of the published configs."""
+"""The sizes of the networks. Names and numbers are those of the published configs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MELS = 80
 
 @dataclass(frozen=True, slots=True)
 class ModelLayout:
-    """Sizes of UNet, VAE and audio encoder; the defaults are MuseTalk 1.5's. Tests use smaller ones.
+    """Sizes of UNet, VAE, audio encoder and the finders of faces; the defaults are MuseTalk 1.5's. Tests use smaller ones.
 
     Attributes:
         unet_channels: of the UNet's four levels.
@@ -27,6 +27,8 @@ class ModelLayout:
         vae_groups: of the VAE's group norms.
         width: of an audio token.
         audio_layers, audio_heads, audio_hidden: of the audio encoder (whisper-tiny).
+        finder_width: channels of the first stage of the landmark network, the face detector and the face
+            parser (RTMPose-L, S3FD, BiSeNet); all their other widths are multiples of it.
     """
 
     unet_channels: tuple[int, int, int, int] = (320, 640, 1280, 1280)
@@ -38,6 +40,7 @@ class ModelLayout:
     audio_layers: int = 4
     audio_heads: int = 6
     audio_hidden: int = 1536
+    finder_width: int = 64
 
     @property
     def states(self) -> int:
@@ -102,5 +105,6 @@ TINY = ModelLayout(
     vae_channels=(8, 16, 16, 16),
     vae_groups=4,
     audio_hidden=64,
+    finder_width=8,
 )
 """For tests: the same graph, a few thousandths of the weights. Tokens keep their width."""
