@@ -18,8 +18,17 @@ MAX_SOURCE_BYTES = 256 * 1024 * 1024
 SOURCE_SIDE_MIN, SOURCE_SIDE_MAX = 128, 8192
 SOURCE_PIXELS_MAX = 40_000_000
 SOURCE_SECONDS_MAX, SOURCE_PICTURES_MAX = 60, 1800
+SOURCE_VIDEO_PIXELS_MAX = 1800 * 3840 * 2160
+"""Pixels decoded of one video in all: a minute of 4K."""
+LANDMARK_PICTURES_MAX = 7200
+"""A minute at 120 pictures per second; their points fit into one message."""
 PICTURE_SIDE_MAX = 1280
 """Larger photographs and videos are scaled down to this long side."""
+PICTURE_SIDE_LOW, PICTURE_SIDE_HIGH = 128, 4096
+"""What may be asked for instead."""
+MOTION_FPS_MIN, MOTION_FPS_MAX = 5, 60
+MARGIN_MAX, SHIFT_MAX, CHEEK_MAX = 400, 400, 256
+"""Pixels of the source, pixels of the source either way, 512ths of the square about the face."""
 FACE_SIDE_MIN = 64
 READ_AHEAD_SECONDS = 30
 SLOW_READER_SECONDS = 30

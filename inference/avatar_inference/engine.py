@@ -68,17 +68,20 @@ class RepaintOptions:
     Attributes:
         landmarks: float32 [pictures of the source, 68, 2], the iBUG points in pixels of the source, all NaN
             where a picture has no face; [1, 68, 2] for a photograph; None looks for them.
+        landmarks_size: width and height of the pictures they were found in, which must be the source's;
+            None where unknown.
         smooth: take the jitter out of the points of a video.
         mask: "landmarks" draws it from the points; the others are MuseTalk's own and need its face parser.
         cheeks: for "jaw", half the width of the part that keeps its full height, left and right, in 512ths of
             the square about the face, 0 to 256.
-        margin: pixels below the chin, 0 to 400; None takes 10 in pictures up to 720p and, in larger ones, as
-            much as 10 of the 256 pixels of a crop.
-        shift: pixels by which the upper border of the repainted half is moved down, -400 to 400.
+        margin: pixels of the source below the chin, 0 to 400; None takes 10 in pictures up to 720p and, in
+            larger ones, as much as 10 of the 256 pixels of a crop.
+        shift: pixels of the source by which the upper border of the repainted half is moved down, -400 to 400.
         still_ends: cut off up to half a second at either end so that the motion turns round at rest.
     """
 
     landmarks: NDArray[np.float32] | None = None
+    landmarks_size: tuple[int, int] | None = None
     smooth: bool = True
     mask: MaskMode = "landmarks"
     cheeks: tuple[int, int] = (90, 90)

@@ -16,7 +16,8 @@ _SMALL = 2 * FACE_SIDE_MIN
 _BLURRED = 0.02
 _OFTEN = 1 / 3
 """Several faces in more of the looks than this are no mistake of the finder."""
-_LISTED_CUTS = 16
+_LISTED = 16
+"""More findings of one kind are told as one."""
 
 
 def check_scan(scan: Scan[Any], face_index: int, scale: float) -> None:
@@ -56,10 +57,31 @@ def find_findings(scan: Scan[Any], present: Sequence[bool], face_index: int) -> 
     for reason, advice, concerns in _LOOKED_FOR:
         if reason == Reason.SEVERAL_FACES and face_index > 0:
             continue
-        for looks in _runs(scan.looks, concerns):
-            message = f"{_pictures(looks[0].picture, looks[-1].picture)}: {advice}"
-            found.append(Finding(str(reason), message, looks[0].picture, looks[-1].picture))
+        runs = _runs(scan.looks, concerns)
+        found += stretches(reason, advice, [(looks[0].picture, looks[-1].picture) for looks in runs])
+    return by_picture(found)
+
+
+def by_picture(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings in the order in which a person meets them."""
     return tuple(sorted(found, key=lambda finding: (finding.first_picture, finding.reason)))
+
+
+def stretches(reason: str, advice: str, runs: Sequence[tuple[int, int]]) -> Iterator[Finding]:
+    """One finding for each stretch of pictures; a single one where there are too many to read.
+
+    Args:
+        reason: typed name.
+        advice: what is the matter and what to do.
+        runs: first and last picture of each stretch, ascending.
+    """
+    if len(runs) > _LISTED:
+        first, last = runs[0][0], runs[-1][1]
+        message = f"{len(runs)} stretches in {_pictures(first, last)}: {advice}"
+        yield Finding(str(reason), message, first, last)
+        return
+    for first, last in runs:
+        yield Finding(str(reason), f"{_pictures(first, last)}: {advice}", first, last)
 
 
 def _is_small(look: Look[Any]) -> bool:
@@ -87,15 +109,16 @@ def _runs(looks: Iterable[Look[Any]], concerns: Callable[[Look[Any]], bool]) -> 
 
 
 def _without_face(present: Sequence[bool]) -> Iterator[Finding]:
+    runs = []
     for seen, run in groupby(enumerate(present), lambda numbered: numbered[1]):
         if not seen:
             numbers = [number for number, _ in run]
-            message = f"{_pictures(numbers[0], numbers[-1])}: no face is seen; they are shown as they are"
-            yield Finding(str(Reason.NO_FACE), message, numbers[0], numbers[-1])
+            runs.append((numbers[0], numbers[-1]))
+    return stretches(Reason.NO_FACE, "no face is seen; they are shown as they are", runs)
 
 
 def _hard_cuts(scan: Scan[Any]) -> Iterator[Finding]:
-    if len(scan.cuts) > _LISTED_CUTS:
+    if len(scan.cuts) > _LISTED:
         message = f"{len(scan.cuts)} hard cuts; one shot, played forth and back, looks calmer"
         yield Finding("HardCut", message, scan.cuts[0], scan.cuts[-1])
         return

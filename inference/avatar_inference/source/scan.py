@@ -121,13 +121,25 @@ def sharpness(picture: Picture, face: Box) -> float:
     return float(edges.var() / max(float(grey.var()), 1.0))
 
 
+class Shots:
+    """Tells where one shot ends and another begins, from pictures in their order."""
+
+    def __init__(self) -> None:
+        self._thumb: NDArray[np.float32] | None = None
+
+    def begins(self, picture: Picture) -> bool:
+        """Whether a new shot begins with this picture; never with the first."""
+        before, self._thumb = self._thumb, _thumbnail(picture)
+        return before is not None and float(np.abs(self._thumb - before).mean()) > _CUT_LEVELS
+
+
 class _Scanner(Generic[T]):
     def __init__(self, find: FindFaces, face_index: int, read: Callable[[Picture, Box], T]) -> None:
         self._find = find
         self._read = read
         self._face_index = face_index
         self._waiting: list[tuple[int, Picture]] = []
-        self._thumb: NDArray[np.float32] | None = None
+        self._shots = Shots()
         self._followed: Box | None = None
         self._seen: bool | None = None
         self._due_us = 0
@@ -138,13 +150,11 @@ class _Scanner(Generic[T]):
     def see(self, time_us: int, picture: Picture) -> None:
         index = len(self.times_us)
         self.times_us.append(time_us)
-        thumb = _thumbnail(picture)
-        if self._thumb is not None and float(np.abs(thumb - self._thumb).mean()) > _CUT_LEVELS:
+        if self._shots.begins(picture):
             self.look()
             self.cuts.append(index)
             self._followed = self._seen = None
             self._due_us = time_us
-        self._thumb = thumb
         self._waiting.append((index, picture))
         if time_us >= self._due_us or len(self._waiting) >= _HELD_MAX:
             self.look()

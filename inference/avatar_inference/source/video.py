@@ -73,6 +73,12 @@ def _too_long() -> Exception:
     )
 
 
+def _too_much() -> Exception:
+    return invalid_picture(
+        "the video has more pixels than a minute of 4K at 30 pictures a second; scale it down or cut it"
+    )
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its first real video track; every decoder error inside becomes InvalidInputError."""
@@ -102,8 +108,11 @@ def _frames(path: Path, shape: tuple[int, ...], side_max: int) -> Iterator[Timed
     with _opened(path) as (container, stream):
         reformatter = VideoReformatter()
         start = last = None
-        kept = 0
+        kept = pixels = 0
         for count, frame in enumerate(container.decode(stream)):
+            pixels += frame.width * frame.height
+            if pixels > limits.SOURCE_VIDEO_PIXELS_MAX:
+                raise _too_much()
             now = _time_us(frame, stream, count)
             start = now if start is None else start
             if last is not None and now - last < _MIN_STEP_US:

@@ -246,7 +246,7 @@ class PrepareAvatarConfig(_message.Message):
     def __init__(self, name: _Optional[str] = ..., face_box: _Optional[_Union[FaceBox, _Mapping]] = ..., source_sha256: _Optional[str] = ..., face_index: _Optional[int] = ..., frame_rate: _Optional[_Union[FrameRate, _Mapping]] = ..., side_max: _Optional[int] = ..., repaint: _Optional[_Union[Repaint, _Mapping]] = ...) -> None: ...
 
 class Repaint(_message.Message):
-    __slots__ = ("landmarks", "keep_jitter", "mask", "cheek_left", "cheek_right", "margin", "shift", "keep_ends")
+    __slots__ = ("landmarks", "keep_jitter", "mask", "cheek_left", "cheek_right", "margin", "shift", "keep_ends", "landmarks_width", "landmarks_height")
     class Mask(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         MASK_UNSPECIFIED: _ClassVar[Repaint.Mask]
@@ -267,6 +267,8 @@ class Repaint(_message.Message):
     MARGIN_FIELD_NUMBER: _ClassVar[int]
     SHIFT_FIELD_NUMBER: _ClassVar[int]
     KEEP_ENDS_FIELD_NUMBER: _ClassVar[int]
+    LANDMARKS_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    LANDMARKS_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     landmarks: bytes
     keep_jitter: bool
     mask: Repaint.Mask
@@ -275,7 +277,9 @@ class Repaint(_message.Message):
     margin: int
     shift: int
     keep_ends: bool
-    def __init__(self, landmarks: _Optional[bytes] = ..., keep_jitter: _Optional[bool] = ..., mask: _Optional[_Union[Repaint.Mask, str]] = ..., cheek_left: _Optional[int] = ..., cheek_right: _Optional[int] = ..., margin: _Optional[int] = ..., shift: _Optional[int] = ..., keep_ends: _Optional[bool] = ...) -> None: ...
+    landmarks_width: int
+    landmarks_height: int
+    def __init__(self, landmarks: _Optional[bytes] = ..., keep_jitter: _Optional[bool] = ..., mask: _Optional[_Union[Repaint.Mask, str]] = ..., cheek_left: _Optional[int] = ..., cheek_right: _Optional[int] = ..., margin: _Optional[int] = ..., shift: _Optional[int] = ..., keep_ends: _Optional[bool] = ..., landmarks_width: _Optional[int] = ..., landmarks_height: _Optional[int] = ...) -> None: ...
 
 class FaceBox(_message.Message):
     __slots__ = ("x", "y", "width", "height")
