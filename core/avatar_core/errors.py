@@ -52,6 +52,9 @@ class Reason(StrEnum):
     SPEECH_INVALID = "SpeechInvalid"
     SPEECH_SILENT = "SpeechSilent"
     WEIGHTS_MISSING = "WeightsMissing"
+    WEIGHTS_INVALID = "WeightsInvalid"
+    WEIGHTS_UNAVAILABLE = "WeightsUnavailable"
+    DISK_FULL = "DiskFull"
     OVERLOADED = "Overloaded"
     INFERENCE_UNAVAILABLE = "InferenceUnavailable"
     UNAUTHENTICATED = "Unauthenticated"
@@ -118,6 +121,11 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.SPEECH_INVALID: ReasonInfo(_STATE, 18, _ADMIN, False, "Check that the URL is a TTS."),
     Reason.SPEECH_SILENT: ReasonInfo(_STATE, 18, _USER, False, "Choose another voice."),
     Reason.WEIGHTS_MISSING: ReasonInfo(_STATE, 19, _ADMIN, False, "Run `avatar weights fetch`."),
+    Reason.WEIGHTS_INVALID: ReasonInfo(_STATE, 19, _ADMIN, False, "Run `avatar weights fetch` again."),
+    Reason.WEIGHTS_UNAVAILABLE: ReasonInfo(
+        _DOWN, 48, _ADMIN, True, "Check that the weights' origin answers."
+    ),
+    Reason.DISK_FULL: ReasonInfo(_STATE, 21, _ADMIN, False, "Make room on the named disk."),
     Reason.OVERLOADED: ReasonInfo("RESOURCE_EXHAUSTED", 44, _ADMIN, True, "Try again later or add a server."),
     Reason.INFERENCE_UNAVAILABLE: ReasonInfo(_DOWN, 45, _ADMIN, True, "Check the inference server."),
     Reason.UNAUTHENTICATED: ReasonInfo("UNAUTHENTICATED", 20, _ADMIN, False, "Send a token for this server."),
@@ -170,6 +178,10 @@ class ProviderError(AvatarError):
 
 class InferenceError(AvatarError):
     """The inference server did not do its part."""
+
+
+class WeightsError(InferenceError):
+    """Weights are missing or damaged, or can't be fetched or kept."""
 
 
 class StoreError(AvatarError):
