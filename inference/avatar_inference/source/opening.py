@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 from avatar_inference.source.photo import open_photo
@@ -44,6 +45,18 @@ def at_rate(frames: Iterator[TimedPicture], fps: Fraction) -> Iterator[TimedPict
         shown = frame
     if shown is not None:
         yield shown._replace(time_us=_time_us(tick, fps))
+
+
+def part_of(source: Source, keep: range) -> Source:
+    """A source of some of the pictures of another, in a row; the first is at 0."""
+
+    def frames() -> Iterator[TimedPicture]:
+        start = 0
+        for index, frame in enumerate(islice(source.frames(), keep.start, keep.stop)):
+            start = frame.time_us if index == 0 else start
+            yield frame._replace(time_us=frame.time_us - start)
+
+    return replace(source, frames=frames)
 
 
 def _time_us(tick: int, fps: Fraction) -> int:

@@ -7,7 +7,7 @@ saw a face and one that saw none. At most the pictures since the last look are h
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -96,6 +96,20 @@ def scan_source(
         progress("finding the face", len(numbers), 0)
     scanner.look()
     return Scan(tuple(scanner.times_us), tuple(scanner.looks), tuple(scanner.cuts), tuple(numbers))
+
+
+def scan_part(scan: Scan[T], keep: range) -> Scan[T]:
+    """What a scan of only these pictures, in a row, would have seen."""
+    start = scan.times_us[keep.start]
+    looks = (look for look in scan.looks if look.picture in keep)
+    return Scan(
+        tuple(time - start for time in scan.times_us[keep.start : keep.stop]),
+        tuple(
+            replace(look, picture=look.picture - keep.start, time_us=look.time_us - start) for look in looks
+        ),
+        tuple(cut - keep.start for cut in scan.cuts if cut in keep and cut > keep.start),
+        scan.numbers[keep.start : keep.stop],
+    )
 
 
 def big_enough(faces: tuple[Box, ...]) -> tuple[Box, ...]:
