@@ -8,8 +8,8 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 from avatar_core.errors import Reason, WeightsError
 
@@ -23,7 +23,7 @@ def invalid(message: str) -> WeightsError:
     return WeightsError(Reason.WEIGHTS_INVALID, message)
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path) -> BufferedReader:
     """Opens a regular file for reading; a link could lead anywhere and a pipe would wait for ever.
 
     Raises:

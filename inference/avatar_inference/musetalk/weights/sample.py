@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,7 @@ from avatar_inference.musetalk.weights.folder import Weights, open_weights
 from avatar_inference.musetalk.weights.writing import write_weights
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL
-    from torch import Tensor, nn
+    from torch import nn
 
 SPREAD = 0.35
 """Standard deviation of decoded pixels in -1..1: well spread, and less than a hundredth beyond the limits."""
@@ -26,37 +25,36 @@ def random_weights(folder: Path, layout: ModelLayout, seed: int, parts: Sequence
         folder: made if missing.
         layout: sizes of the networks.
         seed: of torch's generator, which is put back afterwards.
-        parts: which to write, of `catalogue.DRAWING`.
+        parts: which to write, of `catalogue.PARTS`.
 
     Returns:
         The folder, opened; not official.
     """
-    networks = _networks(layout, seed)
-    write_weights(folder, {part: networks[part].state_dict() for part in parts}, layout)
+    import torch
+
+    from avatar_inference.musetalk.weights.modules import fresh_module
+
+    networks = {}
+    for part in parts:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            networks[part] = fresh_module(part, layout)
+            if part == "vae":
+                _spread_pixels(networks[part])
+    write_weights(folder, {part: network.state_dict() for part, network in networks.items()}, layout)
     return open_weights(folder)
 
 
-def _networks(layout: ModelLayout, seed: int) -> Mapping[str, nn.Module]:
-    import torch
-
-    from avatar_inference.musetalk.audio import empty_encoder
-    from avatar_inference.musetalk.model import empty_networks
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        unet, vae = empty_networks(layout)
-        encoder = empty_encoder(layout)
-        probe = torch.randn(2, 4, LATENT_SIDE, LATENT_SIDE)
-    _spread_pixels(vae, probe / LATENT_SCALE)
-    return {"unet": unet, "vae": vae, "whisper": encoder}
-
-
-def _spread_pixels(vae: AutoencoderKL, latents: Tensor) -> None:
+def _spread_pixels(vae: nn.Module) -> None:
     """Scales the last convolution so that decoded pixels are not saturated, which hides differences."""
     import torch
 
+    from avatar_inference.musetalk.vae import CropDecoder
+
+    latents = torch.randn(2, 4, LATENT_SIDE, LATENT_SIDE) / LATENT_SCALE
+    decoder = CropDecoder(vae)  # type: ignore[arg-type]
     with torch.inference_mode():
-        spread = vae.decode(latents).sample.std().item()
+        spread = decoder.decoder(decoder.post_quant_conv(latents)).std().item()
     with torch.no_grad():
-        vae.decoder.conv_out.weight *= SPREAD / spread
-        vae.decoder.conv_out.bias.zero_()
+        decoder.decoder.conv_out.weight *= SPREAD / spread
+        decoder.decoder.conv_out.bias.zero_()

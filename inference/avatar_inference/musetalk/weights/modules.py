@@ -1,0 +1,40 @@
+"""The network each part belongs to."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from avatar_inference.musetalk.audio import empty_encoder
+from avatar_inference.musetalk.bisenet import BiSeNet
+from avatar_inference.musetalk.layout import ModelLayout
+from avatar_inference.musetalk.model import empty_networks
+from avatar_inference.musetalk.rtmpose import RtmPose
+from avatar_inference.musetalk.s3fd import S3fd
+
+
+def empty_module(part: str, layout: ModelLayout) -> nn.Module:
+    """A part's network without memory, to compare names and shapes with.
+
+    Args:
+        part: a name of `catalogue.PARTS`.
+        layout: sizes.
+
+    Returns:
+        The network on torch's "meta" device.
+    """
+    with torch.device("meta"):
+        return fresh_module(part, layout)
+
+
+def fresh_module(part: str, layout: ModelLayout) -> nn.Module:
+    """A part's network on the current device, initialised by the torch seed; see `empty_module`."""
+    if part in ("unet", "vae"):
+        return cast("nn.Module", empty_networks(layout)[("unet", "vae").index(part)])
+    if part == "whisper":
+        return empty_encoder(layout)
+    finders: dict[str, type[RtmPose | S3fd | BiSeNet]]
+    finders = {"landmarks": RtmPose, "detector": S3fd, "parser": BiSeNet}
+    return finders[part](layout.finder_width).eval()
