@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine
+from fractions import Fraction
 from typing import Any, Self
 
 import grpc
 
 from avatar_core import limits
+from avatar_inference.engine import RepaintOptions
 from avatar_inference.events import (
     FLUSH,
     Accepted,
@@ -32,6 +34,7 @@ from avatar_inference.events import (
     Timings,
     Video,
 )
+from avatar_inference.repaint import repaint_message
 from avatar_inference.status import from_rpc_error
 from avatar_inference.wire import config_message, prepare_event, render_event
 from avatar_protos.v1alpha1 import lip_sync_pb2 as pb
@@ -50,6 +53,7 @@ __all__ = [
     "Queued",
     "RenderConfig",
     "RenderEvent",
+    "RepaintOptions",
     "Result",
     "Timings",
     "Video",
@@ -118,13 +122,29 @@ class InferenceClient:
         name: str = "",
         face_box: FaceBox | None = None,
         face_index: int = 0,
+        fps: Fraction | None = None,
+        side_max: int = 0,
+        repaint: RepaintOptions | None = None,
     ) -> AsyncIterator[PrepareProgress | Prepared]:
         """Sends a photograph or video; yields progress, then what was made of it.
+
+        Args:
+            source: its bytes, in pieces of any size.
+            name: for people.
+            face_box: x, y, width, height in pixels of the source; None looks for the face.
+            face_index: take this one of several faces, counted from the largest, from 1; 0 refuses several.
+            fps: pictures per second to keep of a video's motion, 5 to 60; None keeps all.
+            side_max: larger pictures are scaled down to this long side, 128 to 4096; 0 is 1280.
+            repaint: for servers whose engine repaints the lower face; None takes the defaults.
 
         Raises:
             AvatarError: NoFace, SeveralFaces, InvalidPicture and others.
         """
-        config = pb.PrepareAvatarConfig(name=name, face_index=face_index)
+        config = pb.PrepareAvatarConfig(name=name, face_index=face_index, side_max=side_max)
+        if fps is not None:
+            config.frame_rate.CopyFrom(pb.FrameRate(numerator=fps.numerator, denominator=fps.denominator))
+        if repaint is not None:
+            config.repaint.CopyFrom(repaint_message(repaint))
         if face_box is not None:
             x, y, width, height = face_box
             config.face_box.CopyFrom(pb.FaceBox(x=x, y=y, width=width, height=height))

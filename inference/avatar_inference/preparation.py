@@ -6,12 +6,14 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from fractions import Fraction
 from pathlib import Path
 
 from avatar_core import limits
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_inference.bundle_store import BundleStore
 from avatar_inference.engine import Engine, Finding, Prepared, PrepareOptions
+from avatar_inference.repaint import repaint_options
 from avatar_protos.v1alpha1 import lip_sync_pb2 as pb
 
 TELL_EVERY_SECONDS = 0.5
@@ -106,8 +108,33 @@ def _options(config: pb.PrepareAvatarConfig) -> PrepareOptions:
         message = "must be 1 to 16, or 0 to refuse several faces"
         raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="config.face_index")
     box = config.face_box
-    given = (box.x, box.y, box.width, box.height) if config.HasField("face_box") else None
-    return PrepareOptions(config.name or "avatar", given, config.face_index)
+    return PrepareOptions(
+        name=config.name or "avatar",
+        face_box=(box.x, box.y, box.width, box.height) if config.HasField("face_box") else None,
+        face_index=config.face_index,
+        fps=_fps(config),
+        side_max=_side_max(config.side_max),
+        repaint=repaint_options(config.repaint),
+    )
+
+
+def _fps(config: pb.PrepareAvatarConfig) -> Fraction | None:
+    if not config.HasField("frame_rate"):
+        return None
+    rate = config.frame_rate
+    low, high = limits.MOTION_FPS_MIN, limits.MOTION_FPS_MAX
+    if rate.denominator == 0 or not low <= Fraction(rate.numerator, rate.denominator) <= high:
+        message = f"{rate.numerator}/{rate.denominator} must be {low} to {high} pictures per second"
+        raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="config.frame_rate")
+    return Fraction(rate.numerator, rate.denominator)
+
+
+def _side_max(pixels: int) -> int:
+    low, high = limits.PICTURE_SIDE_LOW, limits.PICTURE_SIDE_HIGH
+    if pixels and not low <= pixels <= high:
+        message = f"is {pixels}; must be {low} to {high} pixels, or 0 for {limits.PICTURE_SIDE_MAX}"
+        raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="config.side_max")
+    return pixels or limits.PICTURE_SIDE_MAX
 
 
 def _result(identity: str, prepared: Prepared) -> pb.PrepareAvatarResult:

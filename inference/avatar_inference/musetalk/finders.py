@@ -24,7 +24,7 @@ class Finders:
     Attributes:
         encode: uint8 RGB [B, 256, 256, 3] to what the UNet looks at; the same every time.
         points: picture to float64 [133, 2] of COCO-WholeBody, of which 23 to 90 are the face's 68.
-        faces: picture to all faces, as (left, top, right, bottom) and score; without it OpenCV's cascade looks.
+        faces: picture to all faces, as (left, top, right, bottom) and score; None: OpenCV looks.
         labels: square to the parts of a face; see `mask.Labels`.
     """
 

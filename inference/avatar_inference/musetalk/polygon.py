@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from avatar_inference.bundle import Box, Mask
 from avatar_inference.musetalk.facebox import Points
 
-RAMP = 0.05
+RAMP = 0.08
 """Width of the soft border as part of the box's shorter side."""
 _JAW, _UNDER_NOSE, _LIPS = slice(2, 15), slice(35, 30, -1), slice(48, 60)
 _FRACTION_BITS = 4
@@ -24,8 +24,8 @@ def polygon_mask(points: Points, box: Box) -> Mask:
 
     Inside the jaw line (points 2 to 14), closed under the nose (35 to 31), the mask rises from 0 to 255 by
     3t² - 2t³, t the distance to the border in ramps. The jaw line is first moved outwards by half a ramp, so
-    that the border of the old face, where it meets the neck, is half covered; the lips by one and a half, so
-    that they are covered as a whole, with room to move.
+    that the border of the old face, where it meets the neck, is half covered; the lips by a whole one, so
+    that they are fully covered however short the way to the nose.
 
     Args:
         points: of the picture; the smoothed ones.
@@ -41,7 +41,7 @@ def polygon_mask(points: Points, box: Box) -> Mask:
     _fill(canvas, np.concatenate([at[_JAW], at[_UNDER_NOSE]]))
     _stroke(canvas, at[_JAW], ramp, closed=False)
     _fill(canvas, at[_LIPS])
-    _stroke(canvas, at[_LIPS], 3 * ramp, closed=True)
+    _stroke(canvas, at[_LIPS], 2 * ramp, closed=True)
     canvas[: 1 + box.height // 2] = 0
     canvas[[0, -1]] = 0
     canvas[:, [0, -1]] = 0

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from avatar_cli.board import Board
 from avatar_cli.display import choose
 from avatar_cli.own_server import server_at
+from avatar_core import limits
 
 if TYPE_CHECKING:
-    from avatar_inference.client import FaceBox, Prepared
+    from avatar_inference.client import FaceBox, Prepared, RepaintOptions
+    from avatar_inference.engine import MaskMode
 
 PIECE_BYTES = 256 * 1024
 
@@ -36,6 +39,43 @@ class BoxType(click.ParamType[tuple[int, int, int, int]]):
         return x, y, width, height
 
 
+class CheeksType(click.ParamType[tuple[int, int]]):
+    """LEFT,RIGHT in 512ths of the square about the face."""
+
+    name = "left,right"
+
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Two whole numbers of 0 to 256."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            left, right = (int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} must be two whole numbers such as 90,90", param, ctx)
+        if not (0 <= left <= limits.CHEEK_MAX and 0 <= right <= limits.CHEEK_MAX):
+            self.fail(f"{value!r}: both must be 0 to {limits.CHEEK_MAX}", param, ctx)
+        return left, right
+
+
+class RateType(click.ParamType[Fraction]):
+    """Pictures per second, as a number or a fraction."""
+
+    name = "rate"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """A fraction of 5 to 60 with terms that can be sent."""
+        low, high = limits.MOTION_FPS_MIN, limits.MOTION_FPS_MAX
+        try:
+            rate = Fraction(value[:32])
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value!r} must be a number or a fraction such as 30000/1001", param, ctx)
+        if not low <= rate <= high or rate.denominator > 1_000_000:
+            self.fail(f"{value!r} must be {low} to {high} pictures per second", param, ctx)
+        return rate
+
+
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", help="A name for people.  [default: the file's]")
@@ -46,6 +86,46 @@ class BoxType(click.ParamType[tuple[int, int, int, int]]):
 @click.option(
     "--preview", type=click.Path(dir_okay=False, path_type=Path), help="PNG of box and mask to write."
 )
+@click.option("--fps", type=RateType(), help="Pictures per second to keep of a video.  [default: all]")
+@click.option(
+    "--side-max",
+    type=click.IntRange(limits.PICTURE_SIDE_LOW, limits.PICTURE_SIDE_HIGH),
+    default=limits.PICTURE_SIDE_MAX,
+    show_default=True,
+    help="Scale larger pictures down to this long side, in pixels.",
+)
+@click.option(
+    "--landmarks",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON of the face's 68 points in every picture.  [default: they are looked for]",
+)
+@click.option(
+    "--mask",
+    type=click.Choice(["landmarks", "jaw", "raw", "neck"]),
+    default="landmarks",
+    show_default=True,
+    help="What of the face is repainted: by the points, or as a face parser sees it.",
+)
+@click.option(
+    "--cheeks",
+    type=CheeksType(),
+    default=(90, 90),
+    show_default="90,90",
+    help="For --mask jaw: how wide the part between the cheeks is.",
+)
+@click.option(
+    "--margin",
+    type=click.IntRange(0, limits.MARGIN_MAX),
+    help="Pixels to repaint below the chin.  [default: 10, in large pictures as the face is large]",
+)
+@click.option(
+    "--shift",
+    type=click.IntRange(-limits.SHIFT_MAX, limits.SHIFT_MAX),
+    default=0,
+    help="Pixels by which the repainted half begins lower; less than 0: higher.",
+)
+@click.option("--keep-jitter", is_flag=True, help="Take the points as they are, picture by picture.")
+@click.option("--keep-ends", is_flag=True, help="Keep all of a video; else its ends are cut where it rests.")
 @click.option("--server", metavar="HOST:PORT", help="Prepare there.  [default: a server of its own]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def command(
@@ -54,8 +134,11 @@ def command(
     face_box: FaceBox | None,
     face: int,
     preview: Path | None,
+    fps: Fraction | None,
+    side_max: int,
     server: str | None,
     as_json: bool,
+    **repaint: Any,
 ) -> None:
     """Make an avatar from FILE, a photograph or a short video of one face.
 
@@ -64,13 +147,25 @@ def command(
       avatar prepare portrait.jpg
       avatar prepare group.jpg --face 2
       avatar prepare portrait.png --face-box 120,80,256,256
+      avatar prepare clip.mp4 --landmarks clip.json --fps 25
+
+    The options from --landmarks to --keep-ends are for servers whose engine repaints the lower face.
     """
     name = name or file.stem
     preview = preview or Path("out") / f"{file.stem}-preview.png"
 
+    wanted = {
+        "name": name,
+        "face_box": face_box,
+        "face_index": face,
+        "fps": fps,
+        "side_max": side_max,
+        "repaint": _repaint(**repaint),
+    }
+
     async def prepare() -> Prepared:
         async with Board(choose(as_json=as_json), name) as board, server_at(server) as target:
-            return await _prepare(target, file, name, face_box, face, board)
+            return await _prepare(target, file, wanted, board)
 
     prepared = asyncio.run(prepare())
     preview.parent.mkdir(parents=True, exist_ok=True)
@@ -78,14 +173,38 @@ def command(
     click.echo(_as_json(prepared, preview) if as_json else _as_text(prepared, preview))
 
 
-async def _prepare(
-    target: str, file: Path, name: str, box: FaceBox | None, face: int, board: Board
-) -> Prepared:
+def _repaint(
+    landmarks: Path | None,
+    mask: MaskMode,
+    cheeks: tuple[int, int],
+    margin: int | None,
+    shift: int,
+    keep_jitter: bool,
+    keep_ends: bool,
+) -> RepaintOptions:
+    """Raises InvalidInputError for a landmarks file that is not as it must be."""
+    from avatar_inference.client import RepaintOptions
+    from avatar_inference.landmarks import read_landmarks
+
+    given = None if landmarks is None else read_landmarks(landmarks)
+    return RepaintOptions(
+        landmarks=None if given is None else given.points,
+        landmarks_size=None if given is None else (given.width, given.height),
+        smooth=not keep_jitter,
+        mask=mask,
+        cheeks=cheeks,
+        margin=margin,
+        shift=shift,
+        still_ends=not keep_ends,
+    )
+
+
+async def _prepare(target: str, file: Path, wanted: dict[str, Any], board: Board) -> Prepared:
     from avatar_core.errors import InferenceError, Reason
     from avatar_inference.client import InferenceClient, Prepared
 
     async with InferenceClient(target) as client:
-        async for event in client.prepare(_pieces(file), name=name, face_box=box, face_index=face):
+        async for event in client.prepare(_pieces(file), **wanted):
             if isinstance(event, Prepared):
                 board.update("prepare", "pictures", event.pictures, event.pictures, finished=True)
                 return event
