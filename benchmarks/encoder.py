@@ -29,7 +29,7 @@ from avatar_core.media.decode import read_sound
 from avatar_core.media.lip_sound import LipResampler
 from avatar_core.media.mp4 import remux
 from avatar_inference.bundle import Box
-from avatar_inference.compositor import paste
+from avatar_inference.compositor import paste, stretch_bicubic
 from avatar_inference.encoder import Encoder, EncoderSettings
 
 FPS, RATE, SIZE, RUNS, SECONDS = Fraction(15), 24_000, 512, 5, 10
@@ -97,7 +97,7 @@ def picture_rows(pictures: list[NDArray[np.uint8]]) -> list[Row]:
 
         def paste_all(box: Box = box, shaped: NDArray[np.uint8] = shaped) -> None:
             for _ in range(FRAMES):
-                paste(pictures[0], crop, box, shaped)
+                paste(pictures[0], stretch_bicubic(crop, box.width, box.height), box, shaped)
 
         seconds = median_seconds(paste_all)
         rows.append(Row(f"paste a {what} face", SECONDS / seconds, 1000 * seconds / FRAMES))

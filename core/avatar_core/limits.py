@@ -30,7 +30,8 @@ MOTION_FPS_MIN, MOTION_FPS_MAX = 5, 60
 MARGIN_MAX, SHIFT_MAX, CHEEK_MAX = 400, 400, 256
 """Pixels of the source, pixels of the source either way, 512ths of the square about the face."""
 FACE_SIDE_MIN = 64
-READ_AHEAD_SECONDS = 30
+READ_AHEAD_SECONDS = 32
+"""Two more than an engine may want to hear at once, or it would wait for sound that waits for it."""
 SLOW_READER_SECONDS = 30
 
 LEAD_IN_MS, LEAD_IN_MS_MAX = 120, 2000

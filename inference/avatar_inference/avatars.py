@@ -67,6 +67,9 @@ class Avatars:
         elif name.startswith("sha256:"):
             bundle, identity = self._store.get(name), name
         else:
-            message = f"{name!r} is neither a built-in avatar nor a bundle id (sha256:…)"
+            message = (
+                f"{name!r} is neither a built-in avatar of engine {self._engine.name} nor a bundle id "
+                "(sha256:…); `avatar prepare FILE` makes one"
+            )
             raise InvalidInputError(Reason.AVATAR_NOT_FOUND, message, field="config.avatar_id")
         return LoadedAvatar(identity, bundle, self._engine.load(bundle))

@@ -1,4 +1,4 @@
-"""Pastes an engine's crop into the picture: pure, exact in integers, nothing changes outside the mask."""
+"""Pastes a face into the picture: pure, exact in integers, nothing changes outside the mask."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from PIL import Image
 from avatar_inference.bundle import Box, Mask, Picture
 
 
-def paste(picture: Picture, crop: NDArray[np.uint8], box: Box, mask: Mask) -> Picture:
-    """Blends the crop, stretched to the box, into a copy of the picture.
+def paste(picture: Picture, face: NDArray[np.uint8], box: Box, mask: Mask) -> Picture:
+    """Blends a face of the box's size into a copy of the picture.
 
     Every value becomes round((face * m + picture * (255 - m)) / 255) with m from the mask.
 
     Args:
         picture: uint8 RGB [H, W, 3]; left as it is.
-        crop: uint8 RGB [n, n, 3]; taken as it is when the box has its size.
+        face: uint8 RGB [box.height, box.width, 3].
         box: within the picture.
         mask: uint8 [box.height, box.width].
 
@@ -25,9 +25,8 @@ def paste(picture: Picture, crop: NDArray[np.uint8], box: Box, mask: Mask) -> Pi
     """
     result = picture.copy()
     rows, columns = _extent(mask)
-    face = _stretch(crop, box.width, box.height)[rows, columns]
     under = result[box.y : box.y + box.height, box.x : box.x + box.width][rows, columns]
-    _blend(under, face, mask[rows, columns])
+    _blend(under, face[rows, columns], mask[rows, columns])
     return result
 
 
@@ -39,7 +38,8 @@ def _extent(mask: Mask) -> tuple[slice, slice]:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def _stretch(crop: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def stretch_bicubic(crop: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """uint8 RGB [h, w, 3] at another size; smooths when it shrinks. As it is when it has the size."""
     if crop.shape[:2] == (height, width):
         return crop
     return np.asarray(Image.fromarray(crop).resize((width, height), Image.Resampling.BICUBIC))

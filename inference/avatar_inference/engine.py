@@ -6,8 +6,8 @@ scheduler never sees features or tensors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -46,14 +46,20 @@ class FeatureStream(Protocol):
     Results depend on sample positions and flushes alone, never on how the sound was chunked.
     """
 
+    @property
+    def engine_seconds(self) -> float:
+        """What listening cost the device that draws, so far."""
+        ...
+
     def push(self, samples: NDArray[np.float32]) -> Sequence[Any]:
         """Takes sound that follows (float32 [n], -1..1); returns the features now complete."""
         ...
 
-    def flush(self, frames: int) -> Sequence[Any]:
+    def flush(self, frames: int, *, last: bool) -> Sequence[Any]:
         """An utterance ends at the sound pushed so far: returns the features missing up to `frames` in all.
 
-        Windows that reach past the end see silence there. Sound may follow.
+        Windows that reach past the end see silence there. Unless it is the `last` one, sound may follow, and
+        an engine that knows no utterances may return nothing.
         """
         ...
 
@@ -146,6 +152,23 @@ class Prepared:
     preview_png: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class EngineReceipt:
+    """What a video's receipt tells about the engine.
+
+    Attributes:
+        notes: what must be said about this engine's pictures.
+        weights: SHA-256 of each file of weights, by part.
+        windows: how windows of sound are placed; empty where there is no choice.
+        accelerated: whether a GPU draws; its seconds are counted then.
+    """
+
+    notes: Sequence[str] = ()
+    weights: Mapping[str, str] = field(default_factory=dict)
+    windows: str = ""
+    accelerated: bool = False
+
+
 class Engine(Protocol):
     """A way to draw faces. Methods run in one engine thread, `features` and `prepare` in others."""
 
@@ -155,8 +178,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def notes(self) -> Sequence[str]:
-        """What a receipt must say about this engine's pictures."""
+    def receipt(self) -> EngineReceipt:
+        """What receipts tell about it."""
         ...
 
     @property
@@ -176,10 +199,18 @@ class Engine(Protocol):
         """Whatever `render` needs of a bundle, held while streams use it."""
         ...
 
-    def features(self, fps: Fraction) -> FeatureStream:
-        """A listener for a new stream."""
+    def features(self, fps: Fraction, *, live: bool) -> FeatureStream:
+        """A listener for a new stream. Raises InvalidInputError when it can't hear LIVE streams."""
         ...
 
     def render(self, frames: Sequence[EngineFrame]) -> Crops:
         """Draws all frames in one go: uint8 RGB [len(frames), 256, 256, 3]. Frames are independent."""
+        ...
+
+    def stretch(self, crop: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+        """A crop at its box's size, uint8 RGB [height, width, 3]. Runs in any thread."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of threads and devices; nothing is asked of it afterwards."""
         ...

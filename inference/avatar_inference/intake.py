@@ -95,7 +95,8 @@ class Intake:
         """An utterance ends here: features of every frame that begins before this position."""
         if self.ended:
             raise _misplaced("flush", "`flush` came after `end`; send `end` last")
-        return self._finish(frames_before(self.samples, self._plan.sample_rate, self._plan.fps))
+        frames = frames_before(self.samples, self._plan.sample_rate, self._plan.fps)
+        return self._finish(frames, last=False)
 
     def end(self) -> Heard:
         """No more sound: adds the tail, pads to whole frames and gives the features of all frames left."""
@@ -106,7 +107,7 @@ class Intake:
             raise InvalidInputError(Reason.INVALID_AUDIO, message, field="audio.pcm")
         heard = self._hear([np.zeros((self._plan.tail_samples, self._plan.channels), np.int16)])
         self.ended = True
-        rest = self._finish(frame_count(self.samples, self._plan.sample_rate, self._plan.fps))
+        rest = self._finish(frame_count(self.samples, self._plan.sample_rate, self._plan.fps), last=True)
         return Heard(heard.first, [*heard.features, *rest.features])
 
     def sound_for(self, frame: int) -> Sound:
@@ -150,9 +151,9 @@ class Intake:
             features.extend(self._listener.push(self._resampler.push(sound)))
         return self._count(features)
 
-    def _finish(self, frames: int) -> Heard:
+    def _finish(self, frames: int, *, last: bool) -> Heard:
         rest = list(self._listener.push(self._resampler.flush()))
-        return self._count([*rest, *self._listener.flush(max(frames, self._heard))])
+        return self._count([*rest, *self._listener.flush(max(frames, self._heard), last=last)])
 
     def _count(self, features: Sequence[Any]) -> Heard:
         first, self._heard = self._heard, self._heard + len(features)

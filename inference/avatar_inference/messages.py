@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 from avatar_inference.encoder import Chunk
+from avatar_inference.engine import EngineReceipt
 from avatar_inference.render import Render
 from avatar_inference.status import duration
 from avatar_protos.v1alpha1 import lip_sync_pb2 as pb
@@ -66,7 +66,7 @@ def video(chunk: Chunk, sequence: int) -> pb.RenderResponse:
 
 
 def result(
-    render: Render, queued: float, first_frame: float, total: float, notes: Sequence[str]
+    render: Render, queued: float, first_frame: float, total: float, about: EngineReceipt
 ) -> pb.RenderResponse:
     """The receipt; times in seconds."""
     timings = pb.RenderTimings(
@@ -83,6 +83,9 @@ def result(
         sha256=render.sha256,
         bytes=render.bytes,
         timings=timings,
-        notes=notes,
+        gpu_seconds=render.gpu_seconds,
+        notes=about.notes,
+        audio_windows=about.windows,
+        weights=about.weights,
     )
     return pb.RenderResponse(result=message)

@@ -79,7 +79,8 @@ class Render:
         self._avatar = avatar
         self._worker = worker
         self._pool = pool
-        self._intake = Intake(plan, worker.engine.features(plan.fps))
+        self._listener = worker.engine.features(plan.fps, live=plan.live)
+        self._intake = Intake(plan, self._listener)
         self._encoder = Encoder(self._encoder_settings())
         self._ready: dict[int, Ready] = {}  # by frame, drawn and not encoded yet
         self._heard = 0  # frames whose features are known
@@ -99,6 +100,13 @@ class Render:
     def size(self) -> tuple[int, int]:
         """Width and height of the video in pixels."""
         return output_size(self._bundle.width, self._bundle.height, self.plan.height)
+
+    @property
+    def gpu_seconds(self) -> float:
+        """Seconds of an accelerator used so far: this stream's share of drawing and of listening."""
+        if not self._worker.engine.receipt.accelerated:
+            return 0.0
+        return self.spent.engine + self._listener.engine_seconds
 
     @property
     def sha256(self) -> str:
@@ -122,7 +130,7 @@ class Render:
         self._worker.close(self.name)
 
     async def push(self, pcm: bytes) -> None:
-        """Takes sound; waits while 30 s of it are held already."""
+        """Takes sound; waits while 32 s of it are held already."""
         while self._intake.seconds_ahead > limits.READ_AHEAD_SECONDS:
             self._room.clear()
             await self._room.wait()
@@ -224,7 +232,8 @@ class Render:
             picture = self._bundle.pictures[ready.picture]
             box, mask = self._bundle.boxes[ready.picture], self._bundle.masks[ready.picture]
             if ready.crop is not None and box is not None and mask is not None:
-                picture = paste(picture, ready.crop, box, mask)
+                face = self._worker.engine.stretch(ready.crop, box.width, box.height)
+                picture = paste(picture, face, box, mask)
             chunks += self._encoder.write(picture, sound)
         return chunks
 

@@ -32,6 +32,7 @@ from avatar_inference.bundle_store import BundleStore
 from avatar_inference.door import Door
 from avatar_inference.engine import Engine
 from avatar_inference.metrics import Metrics
+from avatar_inference.musetalk.settings import MuseTalkSettings
 from avatar_inference.plan import DEFAULT_AVATAR
 from avatar_inference.preparation import Preparation
 from avatar_inference.service import LipSyncService, Parts
@@ -71,7 +72,8 @@ class ServerSettings:
         host: address to bind; a non-loopback one needs `tls` or `insecure`.
         port: 0 takes a free one.
         metrics_port: for Prometheus; None for none, 0 for a free one.
-        engine: "preview".
+        engine: "preview" or "musetalk".
+        musetalk: how that engine runs.
         max_batch: frames in one step.
         limits: what is carried at once.
         bundle_store: folder of prepared avatars.
@@ -86,6 +88,7 @@ class ServerSettings:
     port: int = 50051
     metrics_port: int | None = None
     engine: str = "preview"
+    musetalk: MuseTalkSettings = field(default_factory=MuseTalkSettings)
     max_batch: int = 8
     limits: Limits = field(default_factory=lambda: Limits(renders=64, waiting=256, held_bytes=2 * 1024**3))
     bundle_store: Path = field(default_factory=default_bundle_store)
@@ -111,15 +114,26 @@ class Running:
     parts: Parts
 
 
-def make_engine(name: str) -> Engine:
-    """The engine of this name; its libraries are imported only now."""
-    if name != "preview":
-        raise InvalidInputError(
-            Reason.INVALID_ARGUMENT, f"{name!r} is unknown; must be preview", field="engine"
-        )
-    from avatar_inference.preview.engine import PreviewEngine
+def make_engine(settings: ServerSettings) -> Engine:
+    """The engine that is asked for; its libraries are imported only now.
 
-    return PreviewEngine()
+    Raises:
+        InvalidInputError: unknown engine, or one that can't run as asked.
+        AvatarError: WeightsMissing, or MissingDependency when its libraries are not installed.
+    """
+    if settings.engine == "preview":
+        from avatar_inference.preview.engine import PreviewEngine
+
+        return PreviewEngine()
+    if settings.engine != "musetalk":
+        message = f"{settings.engine!r} is unknown; must be preview or musetalk"
+        raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="engine")
+    try:
+        from avatar_inference.musetalk.engine import MuseTalkEngine
+    except ImportError as error:
+        message = f"engine musetalk needs {error.name}; install avatar-operator[musetalk]"
+        raise AvatarError(Reason.MISSING_DEPENDENCY, message, field="engine") from None
+    return MuseTalkEngine(settings.musetalk, settings.max_batch)
 
 
 @asynccontextmanager
@@ -132,7 +146,7 @@ async def serve(settings: ServerSettings) -> AsyncIterator[Running]:
     _check_exposure(settings)
     _bound_arenas()
     metrics = Metrics()
-    engine = await asyncio.to_thread(make_engine, settings.engine)
+    engine = await asyncio.to_thread(make_engine, settings)
     store = BundleStore(settings.bundle_store)
     encoders = max(2, os.cpu_count() or 2)
     worker = EngineWorker(engine, settings.max_batch, metrics, Throughput({"engine": 1, "encode": encoders}))
@@ -151,7 +165,8 @@ async def serve(settings: ServerSettings) -> AsyncIterator[Running]:
         max_audio_seconds=settings.max_audio_seconds,
     )
     # The first reply should not wait for the default face.
-    await avatars.get(DEFAULT_AVATAR)
+    if engine.builtin(DEFAULT_AVATAR):
+        await avatars.get(DEFAULT_AVATAR)
     server, healthy = grpc.aio.server(options=_options()), health.aio.HealthServicer()
     pb_grpc.add_LipSyncServiceServicer_to_server(LipSyncService(parts), server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
@@ -173,6 +188,7 @@ async def serve(settings: ServerSettings) -> AsyncIterator[Running]:
         await asyncio.gather(stepping, return_exceptions=True)
         pool.shutdown(wait=False, cancel_futures=True)
         stop_metrics()
+        engine.close()
         log.info("stopped", extra={"target": target})
 
 
@@ -259,5 +275,5 @@ def _info(
         frames_per_second=worker.throughput.frames_per_second,
         draining=door.draining,
         builtin_avatars=[DEFAULT_AVATAR] if engine.builtin(DEFAULT_AVATAR) else [],
-        notes=engine.notes,
+        notes=engine.receipt.notes,
     )

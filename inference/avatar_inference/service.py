@@ -163,8 +163,9 @@ class _Call:
         self._parts.metrics.first_frame_seconds.observe(first_frame)
         self._parts.metrics.frames.inc(render.frames_done)
         await self._send(messages.progress(render))
-        notes = [*self._parts.worker.engine.notes, *avatar.bundle.notes]
-        await self._send(messages.result(render, queued, first_frame, total, notes))
+        about = self._parts.worker.engine.receipt
+        about = replace(about, notes=(*about.notes, *avatar.bundle.notes))
+        await self._send(messages.result(render, queued, first_frame, total, about))
         extra = {
             "render": render.name,
             "session": self.session,

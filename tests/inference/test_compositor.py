@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avatar_inference.bundle import Box
-from avatar_inference.compositor import paste
+from avatar_inference.compositor import paste, stretch_bicubic
 
 
 def random_bytes(seed: int, *shape: int) -> np.ndarray:
@@ -59,7 +59,7 @@ def test_the_crop_is_stretched_to_the_box(width: int, height: int) -> None:
     ramp = np.tile(np.linspace(0, 255, 256).astype(np.uint8)[None, :, None], (256, 1, 3))
     picture = random_bytes(3, 320, 340, 3)
     box = Box(7, 9, width, height)
-    got = paste(picture, ramp, box, np.full((height, width), 255, np.uint8))
+    got = paste(picture, stretch_bicubic(ramp, width, height), box, np.full((height, width), 255, np.uint8))
     row = got[9 + height // 2, 7 : 7 + width, 0].astype(float)
     expected = (np.arange(width) + 0.5) / width * 256 - 0.5
     assert np.abs(row - expected)[width // 10 : width - width // 10].max() <= 2

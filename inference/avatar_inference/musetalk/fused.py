@@ -76,7 +76,9 @@ def _scales(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _apply(x, scale, shift, y, rows, channels, PIECE: tl.constexpr, COLUMNS: tl.constexpr, SILU: tl.constexpr):  # type: ignore[no-untyped-def]
+def _apply(
+    x, scale, shift, y, rows, channels, PIECE: tl.constexpr, COLUMNS: tl.constexpr, SILU: tl.constexpr
+):  # type: ignore[no-untyped-def]
     """y = act(x * scale + shift)."""
     piece, image = tl.program_id(0), tl.program_id(2)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
@@ -93,16 +95,16 @@ def _apply(x, scale, shift, y, rows, channels, PIECE: tl.constexpr, COLUMNS: tl.
 
 
 @triton.jit
-def _sum(x, bias, residual, y, count, channels, SIZE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """y = x + bias + residual."""
+def _sum(x, bias, residual, count, channels, SIZE: tl.constexpr):  # type: ignore[no-untyped-def]
+    """x += bias + residual."""
     at = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
     inside = at < count
     values = tl.load(x + at, mask=inside).to(tl.float32) + tl.load(residual + at, mask=inside).to(tl.float32)
     values += tl.load(bias + at % channels, mask=inside).to(tl.float32)
-    tl.store(y + at, values.to(y.dtype.element_ty), mask=inside)
+    tl.store(x + at, values.to(x.dtype.element_ty), mask=inside)
 
 
-def group_norm(x: Tensor, bias: Tensor, norm: nn.GroupNorm, *, silu: bool) -> Tensor:
+def group_norm(x: Tensor, bias: Tensor, norm: nn.GroupNorm, *, silu: bool, in_place: bool = False) -> Tensor:
     """act(norm(x + bias)).
 
     Args:
@@ -110,6 +112,7 @@ def group_norm(x: Tensor, bias: Tensor, norm: nn.GroupNorm, *, silu: bool) -> Te
         bias: [C].
         norm: with weight and bias.
         silu: whether SiLU follows.
+        in_place: x is not needed any more and may be overwritten.
 
     Returns:
         Like x.
@@ -124,7 +127,7 @@ def group_norm(x: Tensor, bias: Tensor, norm: nn.GroupNorm, *, silu: bool) -> Te
     grid = (pieces, triton.cdiv(channels, columns), batch)
     wide = triton.next_power_of_2(group)
     deep = min(pieces, max(1, TILE // wide))
-    y = torch.empty_like(x)
+    y = x if in_place else torch.empty_like(x)
     _statistics[grid](x, means, squares, rows, channels, PIECE=piece, COLUMNS=columns)
     _scales[(norm.num_groups, batch)](
         means, squares, bias, norm.weight, norm.bias, scale, shift, channels, norm.eps,
@@ -135,11 +138,11 @@ def group_norm(x: Tensor, bias: Tensor, norm: nn.GroupNorm, *, silu: bool) -> Te
 
 
 def add(x: Tensor, bias: Tensor, residual: Tensor) -> Tensor:
-    """x + bias + residual: [B, C, H, W] channels-last, [C], like x."""
+    """x + bias + residual, written into x: [B, C, H, W] channels-last, [C], like x."""
+    x = x.contiguous(memory_format=torch.channels_last)
     residual = residual.contiguous(memory_format=torch.channels_last)
-    y = torch.empty_like(x, memory_format=torch.channels_last)
-    _sum[(triton.cdiv(x.numel(), TILE),)](x, bias, residual, y, x.numel(), x.shape[1], SIZE=TILE)
-    return y
+    _sum[(triton.cdiv(x.numel(), TILE),)](x, bias, residual, x.numel(), x.shape[1], SIZE=TILE)
+    return x
 
 
 class FusedResnet(nn.Module):
@@ -171,7 +174,7 @@ class FusedResnet(nn.Module):
         """[B, C, H, W] to [B, C', H, W]; `temb` must be None."""
         assert temb is None
         inner = self.conv1(group_norm(hidden, cast("Tensor", self.nothing), self.norm1, silu=True))
-        inner = self.conv2(group_norm(inner, self.before, self.norm2, silu=True))
+        inner = self.conv2(group_norm(inner, self.before, self.norm2, silu=True, in_place=True))
         return add(inner, self.after, hidden if self.shortcut is None else self.shortcut(hidden))
 
 

@@ -6,7 +6,7 @@ as a CUDA graph and replayed. Convolutions run in channels-last, the layout of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,6 +14,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 
+from avatar_inference.musetalk.audio import positions
 from avatar_inference.musetalk.layout import LATENT_SIDE, ModelLayout
 from avatar_inference.musetalk.unet import OneStepUNet
 from avatar_inference.musetalk.vae import CropDecoder
@@ -48,15 +49,21 @@ class Painter(nn.Module):
         width: of a token.
     """
 
+    positions: Tensor
+
     def __init__(self, unet: UNet2DConditionModel, vae: AutoencoderKL, width: int) -> None:
         super().__init__()
         self.width = width
+        self.register_buffer("positions", positions(TOKENS, width))
         self.unet = OneStepUNet(unet)
         self.decoder = CropDecoder(vae)
 
     def forward(self, latents: Tensor, tokens: Tensor) -> Tensor:
-        """[B, 8, 32, 32] and [B, 50, width] in the model's dtype to uint8 RGB [B, 256, 256, 3]."""
-        return self.decoder(self.unet(latents, tokens))
+        """[B, 8, 32, 32] and [B, 50, width] in the model's dtype to uint8 RGB [B, 256, 256, 3].
+
+        The tokens' positions are added here, in that dtype.
+        """
+        return self.decoder(self.unet(latents, tokens + self.positions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,44 +77,30 @@ class _Recording:
 
 
 class MouthModel:
-    """A `Painter` on a device.
+    """A `Painter` on a device. On a GPU its norms are `fused` and every batch size is a recorded CUDA graph.
 
     Args:
         painter: in float32; moved and cast in place.
         device: "cpu" or a CUDA device.
         precision: of weights and activations.
-        recorded: replay CUDA graphs; a batch size not warmed up is recorded when it is first drawn.
-        fused: norms and sums by `fused`; needs a GPU.
-        compiled: fuse kernels with torch.compile; the first call takes minutes.
+        plain: on a GPU, leave norms and launches to torch; for comparison.
     """
 
     def __init__(
-        self,
-        painter: Painter,
-        device: torch.device,
-        precision: Precision,
-        *,
-        recorded: bool,
-        fused: bool = False,
-        compiled: bool = False,
+        self, painter: Painter, device: torch.device, precision: Precision, *, plain: bool = False
     ) -> None:
         self.device = device
         self.dtype = precision.dtype
         self.width = painter.width
-        if fused:
+        self._recorded = device.type == "cuda" and not plain
+        if self._recorded:
             from avatar_inference.musetalk.fused import fuse
 
             fuse(painter)
-        if recorded:
             torch.backends.cudnn.benchmark = True
-        self._painter = painter.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)
-        self._paint: Callable[[Tensor, Tensor], Tensor] = (
-            torch.compile(self._painter) if compiled else self._painter
-        )
-        self._compiled = compiled
-        self._recorded = recorded
+        self.painter = painter.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)
         self._recordings: dict[int, _Recording] = {}
-        self._pool = torch.cuda.graph_pool_handle() if recorded else None
+        self._pool = torch.cuda.graph_pool_handle() if self._recorded else None
 
     @torch.inference_mode()
     def draw(self, latents: Tensor, tokens: Tensor) -> Tensor:
@@ -115,7 +108,7 @@ class MouthModel:
 
         Args:
             latents: [B, 8, 32, 32] on the device; see `OneStepUNet.forward`.
-            tokens: [B, 50, width] on the device.
+            tokens: [B, 50, width] on the device, without positions.
 
         Returns:
             uint8 RGB [B, 256, 256, 3] on the device; the next call may overwrite it.
@@ -123,7 +116,7 @@ class MouthModel:
         latents = latents.to(self.dtype, memory_format=torch.channels_last)
         tokens = tokens.to(self.dtype)
         if not self._recorded:
-            return self._run(latents, tokens)
+            return self.painter(latents, tokens)
         recording = self._recordings.get(len(latents)) or self._record(len(latents))
         recording.latents.copy_(latents)
         recording.tokens.copy_(tokens)
@@ -140,22 +133,17 @@ class MouthModel:
         tokens = torch.zeros(batch, TOKENS, self.width, dtype=self.dtype, device=self.device)
         return latents.to(memory_format=torch.channels_last), tokens
 
-    def _run(self, latents: Tensor, tokens: Tensor) -> Tensor:
-        if self._compiled and len(latents) > 1:
-            for tensor in (latents, tokens):  # one program for all batch sizes
-                torch._dynamo.maybe_mark_dynamic(tensor, 0)
-        return self._paint(latents, tokens)
-
     def _record(self, batch: int) -> _Recording:
         latents, tokens = self._blank(batch)
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(3):  # libraries choose their kernels and allocate before the recording
-                self._run(latents, tokens)
+                self.painter(latents, tokens)
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            crops = self._run(latents, tokens)
+        # Other threads may use the device meanwhile.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            crops = self.painter(latents, tokens)
         self._recordings[batch] = _Recording(graph, latents, tokens, crops)
         return self._recordings[batch]

@@ -7,10 +7,20 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avatar_inference.bundle import Bundle
 from avatar_inference.bundle_manifest import invalid
-from avatar_inference.engine import CROP, Crops, EngineFrame, Prepared, PrepareOptions, PrepareProgress
+from avatar_inference.compositor import stretch_bicubic
+from avatar_inference.engine import (
+    CROP,
+    Crops,
+    EngineFrame,
+    EngineReceipt,
+    Prepared,
+    PrepareOptions,
+    PrepareProgress,
+)
 from avatar_inference.preview.face import Face
 from avatar_inference.preview.lips import LipListener
 from avatar_inference.preview.rig import HEAD_ARRAY, RigFace
@@ -22,7 +32,7 @@ class PreviewEngine:
     """Draws procedural mouths; see `avatar_inference.engine.Engine`. Its avatars are `Face`s."""
 
     name = "preview"
-    notes = ("drawn preview, not a trained face model",)
+    receipt = EngineReceipt(notes=("drawn preview, not a trained face model",))
     batch_sizes = ()
 
     def builtin(self, name: str) -> Path | None:
@@ -49,7 +59,7 @@ class PreviewEngine:
 
         return PhotoFace(bundle)
 
-    def features(self, fps: Fraction) -> LipListener:
+    def features(self, fps: Fraction, *, live: bool) -> LipListener:
         """A listener for a new stream; its features are `MouthShape`s."""
         return LipListener(fps)
 
@@ -60,3 +70,10 @@ class PreviewEngine:
             face: Face = frame.avatar
             crop[...] = face.draw(frame.picture, frame.feature)
         return crops
+
+    def stretch(self, crop: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+        """A crop at its box's size, uint8 RGB [height, width, 3]."""
+        return stretch_bicubic(crop, width, height)
+
+    def close(self) -> None:
+        """Holds nothing."""

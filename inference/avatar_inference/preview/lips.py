@@ -57,7 +57,12 @@ class LipListener:
             shapes += self._shapes()
         return shapes
 
-    def flush(self, frames: int) -> Sequence[MouthShape]:
+    @property
+    def engine_seconds(self) -> float:
+        """0: it hears on the CPU."""
+        return 0.0
+
+    def flush(self, frames: int, *, last: bool = False) -> Sequence[MouthShape]:
         """Returns the mouths missing up to `frames` in all, as if silence followed; sound may follow."""
         shapes: list[MouthShape] = []
         ahead = copy(self)  # arrays are never changed in place, so a shallow copy is a fork

@@ -26,7 +26,7 @@ FRAMES = st.lists(st.tuples(st.integers(0, 30), st.builds(MouthShape, UNIT, UNIT
 def test_it_is_an_engine_that_says_what_it_is() -> None:
     engine: Engine = PreviewEngine()
     assert engine.name == "preview"
-    assert list(engine.notes) == ["drawn preview, not a trained face model"]
+    assert list(engine.receipt.notes) == ["drawn preview, not a trained face model"]
     assert list(engine.batch_sizes) == []
 
 
@@ -66,7 +66,7 @@ def test_a_bundle_of_another_engine_or_of_no_kind_is_refused() -> None:
 
 
 def test_it_listens_for_lips() -> None:
-    assert isinstance(PreviewEngine().features(Fraction(15)), LipListener)
+    assert isinstance(PreviewEngine().features(Fraction(15), live=False), LipListener)
 
 
 @given(FRAMES, st.integers(1, 5))
