@@ -53,7 +53,7 @@ class FaceFinder:
         """Finds all faces.
 
         Args:
-            picture: uint8 RGB [H, W, 3], 16 to 8192 pixels a side.
+            picture: uint8 RGB [H, W, 3], 32 to 8192 pixels a side.
 
         Returns:
             Box and score (0.5 to 1) of each face, best first; none when there is no face. Left and top are at

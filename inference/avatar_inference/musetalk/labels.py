@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_inference.bundle import Picture
@@ -30,7 +30,6 @@ class FaceParser:
         self._device = device
         self._mean, self._deviation = per_channel(_MEAN, device), per_channel(_DEVIATION, device)
 
-    @torch.inference_mode()
     def __call__(self, crop: Picture) -> NDArray[np.uint8]:
         """Labels a crop about a face.
 
@@ -44,11 +43,16 @@ class FaceParser:
         Raises:
             InvalidInputError: it is no such picture.
         """
+        best = self.logits(crop)[1][0].argmax(dim=0)
+        return np.asarray(best.cpu(), np.uint8)
+
+    @torch.inference_mode()
+    def logits(self, crop: Picture) -> tuple[Tensor, Tensor]:
+        """What the network is given, float32 [1, 3, 512, 512], and what it says, [1, 19, 512, 512]."""
         check_picture(crop)
         if crop.shape[0] != crop.shape[1]:
             message = f"must be square, not {crop.shape[1]}x{crop.shape[0]}; fill it with black"
             raise InvalidInputError(Reason.INVALID_PICTURE, message, field="picture")
         resized = Image.fromarray(crop).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         inputs = (as_batch(np.asarray(resized), self._device) / 255 - self._mean) / self._deviation
-        best = self._module(inputs)[0].argmax(dim=0)
-        return np.asarray(best.cpu(), np.uint8)
+        return inputs, self._module(inputs)

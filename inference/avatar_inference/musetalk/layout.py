@@ -17,7 +17,7 @@ MELS = 80
 
 @dataclass(frozen=True, slots=True)
 class ModelLayout:
-    """Sizes of UNet, VAE, audio encoder and the finders of faces; the defaults are MuseTalk 1.5's. Tests use smaller ones.
+    """Sizes of all networks; the defaults are MuseTalk 1.5's. Tests use smaller ones.
 
     Attributes:
         unet_channels: of the UNet's four levels.

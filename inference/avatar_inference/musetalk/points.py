@@ -56,23 +56,35 @@ class PointFinder:
         """
         check_picture(picture)
         centre, size = region(picture.shape[1], picture.shape[0])
-        return to_picture(self._bins(cut_out(picture, centre, size)), centre, size)
+        cut = cut_out(picture, centre, size)
+        return to_picture(self.bins(cut), centre, size)
 
     def sixty_eight(self, picture: Picture) -> Points:
         """The points of the face alone, float64 [68, 2]: jaw, brows, nose, eyes, mouth, in iBUG's order."""
         return self(picture)[FACE]
 
     @torch.inference_mode()
-    def _bins(self, cut: Picture) -> NDArray[np.int64]:
-        """The highest bins, int64 [133, 2]; -1 where a point has none above zero."""
+    def curves(self, cut: Picture, flip: bool = False) -> tuple[Tensor, Tensor]:
+        """The network's curves for a region of 384x288, or those for its mirror image turned back.
+
+        Returns:
+            Over x [1, 133, 576] and y [1, 133, 768], on the device.
+        """
         inputs = (as_batch(cut, self._device) - self._mean) / self._deviation
-        straight, flipped = self._module(inputs), self._module(inputs.flip(-1))
-        x = (straight[0] + flipped[0][:, self._mirrored].flip(-1)) * 0.5
-        y = (straight[1] + flipped[1][:, self._mirrored]) * 0.5
-        return _highest(x[0], y[0])
+        if not flip:
+            straight: tuple[Tensor, Tensor] = self._module(inputs)
+            return straight
+        x, y = self._module(inputs.flip(-1))
+        return x[:, self._mirrored].flip(-1), y[:, self._mirrored]
+
+    def bins(self, cut: Picture) -> NDArray[np.int64]:
+        """The highest bins, int64 [133, 2], of the mean of both ways of looking at it (the flip test)."""
+        x, y = ((a + b) * 0.5 for a, b in zip(self.curves(cut), self.curves(cut, flip=True), strict=True))
+        return highest(x[0], y[0])
 
 
-def _highest(x: Tensor, y: Tensor) -> NDArray[np.int64]:
+def highest(x: Tensor, y: Tensor) -> NDArray[np.int64]:
+    """The highest bins of curves [n, bins]: int64 [n, 2], -1 where either curve is nowhere above zero."""
     tops = [curve.max(dim=-1) for curve in (x, y)]
     bins = torch.stack([top.indices for top in tops], dim=-1)
     heights = torch.stack([top.values for top in tops], dim=-1)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SIDE_MIN = 16
-"""Below this many pixels nothing is left after four halvings."""
+SIDE_MIN = 32
+"""Below this many pixels nothing is left after five halvings."""
 
 _STAGES = (2, 2, 3, 3, 3)
 """Convolutions of VGG-16 between two halvings."""
@@ -65,7 +65,7 @@ class S3fd(nn.Module):
         """One pass.
 
         Args:
-            pictures: float32 [B, 3, H, W], H and W at least 16, less the means of `faces`.
+            pictures: float32 [B, 3, H, W], H and W at least 32, less the means of `faces`.
 
         Returns:
             Six grids with strides 4, 8, 16, 32, 64, 128; a place's face is four strides wide.
