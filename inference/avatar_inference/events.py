@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
 from typing import Literal
@@ -104,6 +105,8 @@ class Result:
     timings: Timings
     gpu_seconds: float
     notes: tuple[str, ...]
+    audio_windows: str = ""
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 RenderEvent = Queued | Accepted | Progress | Video | Result

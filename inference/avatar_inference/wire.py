@@ -109,6 +109,8 @@ def _result(result: pb.RenderResult) -> Result:
         ),
         gpu_seconds=result.gpu_seconds,
         notes=tuple(result.notes),
+        audio_windows=result.audio_windows,
+        weights=dict(result.weights),
     )
 
 

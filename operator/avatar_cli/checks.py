@@ -75,13 +75,14 @@ def check_server() -> Check:
     """A server of one's own starts on a loopback port and answers."""
     import asyncio
 
+    from avatar_cli.engine_flags import EngineFlags
     from avatar_cli.own_server import server_at
     from avatar_core.errors import AvatarError
 
     async def ask() -> str:
         from avatar_inference.client import InferenceClient
 
-        async with server_at(None) as target, InferenceClient(target) as client:
+        async with server_at(None, EngineFlags()) as target, InferenceClient(target) as client:
             info = await client.info(timeout=10)
             return f"engine {info.engine} with {', '.join(info.builtin_avatars)} on {target}"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from avatar_cli.board import Board
 from avatar_cli.display import Display
+from avatar_cli.engine_flags import EngineFlags
 from avatar_cli.own_server import server_at
 from avatar_cli.places import place_for
 from avatar_cli.receipts import Made
@@ -32,6 +33,7 @@ class Delivery:
 
     Attributes:
         server: HOST:PORT of an inference server, None for one of its own.
+        engine: what a server of its own draws with.
         server_ca: PEM of the authority of the server's certificate; with it the connection uses TLS.
         avatar: bundle id or built-in name that wins over the manifests'; None for theirs.
         store: URL of a store that keeps them; None keeps the files alone.
@@ -39,6 +41,7 @@ class Delivery:
     """
 
     server: str | None = None
+    engine: EngineFlags = EngineFlags()
     server_ca: Path | None = None
     avatar: str | None = None
     store: str | None = None
@@ -65,14 +68,16 @@ class _Server:
     """The server of a run, started when the first video wants it: by then the display tells what happens."""
 
     def __init__(self, delivery: Delivery, servers: AsyncExitStack) -> None:
-        self._wanted, self._servers, self._target = delivery.server, servers, ""
+        self._wanted, self._engine = delivery.server, delivery.engine
+        self._servers, self._target = servers, ""
         self._roots = delivery.server_ca.read_bytes() if delivery.server_ca else None
 
     async def ready(self, board: Board) -> None:
         """Returns once there is something to connect to."""
         if not self._target:
             board.waiting("starting the inference server" if self._wanted is None else "")
-            self._target = await self._servers.enter_async_context(server_at(self._wanted))
+            starting = server_at(self._wanted, self._engine)
+            self._target = await self._servers.enter_async_context(starting)
 
     def connect(self) -> InferenceClient:
         """A new connection."""

@@ -47,6 +47,7 @@ def as_text(made: Made) -> str:
         "reply": _shortened(receipt.reply) if made.session.spec.prompt else "",
         "spoken": _spoken(receipt),
         "engine": ", ".join([receipt.engine, *receipt.notes]),
+        "weights": ", ".join(f"{part} {sha256[:12]}" for part, sha256 in receipt.weights.items()),
         "avatar": receipt.avatar,
     }
     rows = [f"  {name:<8} {text}" for name, text in facts.items() if text]
@@ -61,6 +62,8 @@ def _spoken(receipt: Receipt) -> str:
     if usage.completion_tokens:
         about = "about " if usage.tokens_estimated else ""
         parts.append(f"{about}{usage.prompt_tokens}+{usage.completion_tokens} tokens")
+    if usage.gpu_seconds:
+        parts.append(f"{usage.gpu_seconds:.2f} s of GPU")
     return ", ".join(parts)
 
 

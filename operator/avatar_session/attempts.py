@@ -169,6 +169,8 @@ class Attempts:
             notes=result.notes,
             started_at=self._started,
             finished_at=finished,
+            audio_windows=result.audio_windows,
+            weights=dict(result.weights),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -80,6 +80,8 @@ class Receipt:
         render_id: in the inference server's logs and the video's metadata.
         notes: what a person must know, such as "drawn preview, not a trained face model".
         started_at, finished_at: when.
+        audio_windows: how the engine places its windows of sound; empty where it has no choice.
+        weights: SHA-256 of each file of weights that was used, by part.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CAMEL
@@ -100,6 +102,8 @@ class Receipt:
     notes: tuple[str, ...]
     started_at: datetime
     finished_at: datetime
+    audio_windows: str = ""
+    weights: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """As UTF-8 JSON with camelCase names."""

@@ -28,7 +28,9 @@ from avatar_inference.musetalk.audio import Ear, empty_encoder
 from avatar_inference.musetalk.hearing import Hearing
 from avatar_inference.musetalk.layout import LATENT_SIDE
 from avatar_inference.musetalk.listener import AlignedListener, UpstreamListener
+from avatar_inference.musetalk.looking import load_finders
 from avatar_inference.musetalk.model import MouthModel, Painter, Precision, empty_networks
+from avatar_inference.musetalk.prepare import prepare_repaint
 from avatar_inference.musetalk.settings import MuseTalkSettings
 from avatar_inference.musetalk.vae import CropEncoder
 from avatar_inference.musetalk.weights import Weights, open_weights
@@ -66,7 +68,7 @@ class MuseTalkEngine:
         self._device = _device(settings)
         accelerated = self._device.type == "cuda"
         precision = _precision(settings, accelerated)
-        weights = open_weights(settings.weights)
+        self._weights = weights = open_weights(settings.weights)
         self.batch_sizes = _batch_sizes(max_batch) if accelerated else ()
         self._model, self._encoder, self._hearing = _networks(weights, self._device, precision)
         self._model.warm_up(self.batch_sizes)
@@ -79,10 +81,8 @@ class MuseTalkEngine:
 
     def prepare(self, source: Path, options: PrepareOptions, progress: PrepareProgress) -> Prepared:
         """Makes a bundle from a photograph or video. Raises InvalidInputError with NoFace, SeveralFaces, …"""
-        from avatar_inference.musetalk.finders import load_finders
-        from avatar_inference.musetalk.prepare import prepare_repaint
-
-        finders = load_finders(self._settings.weights, self._device, options, self._encode)
+        # Loaded anew each time: preparing is rare, and they would hold half a GiB of the device.
+        finders = load_finders(self._weights, self._device, self._encode)
         return prepare_repaint(source, options, finders, progress)
 
     def load(self, bundle: Bundle) -> Latents:
@@ -92,7 +92,7 @@ class MuseTalkEngine:
             InvalidInputError: AvatarInvalid, when another engine prepared the bundle, or it is not whole.
         """
         if bundle.engine != self.name:
-            raise invalid(f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}")
+            raise invalid(f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}; serve it with that one")
         found = bundle.arrays.get(LATENTS_ARRAY)
         shape = (len(bundle.pictures), 8, LATENT_SIDE, LATENT_SIDE)
         if found is None or found.dtype != np.float16 or found.shape != shape:
@@ -108,7 +108,7 @@ class MuseTalkEngine:
             return AlignedListener(self._hearing, fps, live)
         if live:
             message = (
-                "LIVE is not possible with windows `upstream`, which wait for 30 s of sound; send OFFLINE"
+                "LIVE is not possible with windows `upstream`, which waits for 30 s; send OFFLINE"
             )
             raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="config.pace")
         return UpstreamListener(self._hearing, fps)

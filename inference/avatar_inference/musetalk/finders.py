@@ -16,19 +16,22 @@ from avatar_inference.musetalk.mask import FindLabels
 Latents = NDArray[np.float16]
 """float16 [B, 8, 32, 32]."""
 
+EncodeCrops = Callable[[NDArray[np.uint8]], Latents]
+"""uint8 RGB [B, 256, 256, 3] to what the UNet looks at; the same every time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finders:
     """The networks that look at a source; None where their weights are not there.
 
     Attributes:
-        encode: uint8 RGB [B, 256, 256, 3] to what the UNet looks at; the same every time.
+        encode: see `EncodeCrops`.
         points: picture to float64 [133, 2] of COCO-WholeBody, of which 23 to 90 are the face's 68.
         faces: picture to all faces, as (left, top, right, bottom) and score; None: OpenCV looks.
         labels: square to the parts of a face; see `mask.Labels`.
     """
 
-    encode: Callable[[NDArray[np.uint8]], Latents]
+    encode: EncodeCrops
     points: Callable[[Picture], NDArray[np.floating[Any]]] | None = None
     faces: Callable[[Picture], Sequence[tuple[tuple[int, int, int, int], float]]] | None = None
     labels: FindLabels | None = None

@@ -1,4 +1,4 @@
-"""The audio encoder for all streams: whoever needs a block encoded waits, and those who wait share a batch."""
+"""The audio encoder for all streams: whoever needs a block encoded waits, and all who wait share a batch."""
 
 from __future__ import annotations
 

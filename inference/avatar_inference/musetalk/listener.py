@@ -27,7 +27,7 @@ from avatar_inference.musetalk.windows import (
 LIVE_STEP = 5_120
 """LIVE: samples (320 ms) after which what is new is encoded."""
 OFFLINE_STEP = 160_000
-"""OFFLINE: samples (10 s) after which sound without a flush is encoded; the server reads 30 s ahead at most."""
+"""OFFLINE: samples (10 s) after which sound without a flush is encoded; the server reads only 30 s ahead."""
 _BLOCK_ROWS = BLOCK_SAMPLES // AUDIO_FRAME
 
 Sound = NDArray[np.float32]
@@ -51,7 +51,7 @@ def token_windows(states: Tensor, first: int, starts: Sequence[int]) -> Tensor:
 
 
 class AlignedListener:
-    """The last 30 s up to a step or a flush are encoded, and frames whose windows are whole by then are taken.
+    """Encodes the last 30 s up to a step or a flush and takes the frames whose windows are whole by then.
 
     Args:
         hearing: encodes.
@@ -145,7 +145,7 @@ class UpstreamListener:
         return tokens
 
     def flush(self, frames: int, *, last: bool) -> Sequence[Tensor]:
-        """At the last flush the tokens missing up to `frames`, zeros where the published code has no window."""
+        """At the last flush the tokens missing up to `frames`; zeros where the published code has none."""
         if not last:
             return []
         length = upstream_length(self._pushed)

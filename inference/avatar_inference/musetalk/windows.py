@@ -50,12 +50,12 @@ def upstream_start(frame: int, fps: Fraction, length: int) -> int:
 
 
 def upstream_end(fps: Fraction, length: int) -> int:
-    """One past the last of the zeros that are put after the sound, counted from the sound's first audio frame."""
+    """One past the last of the zeros put after the sound, counted from the sound's first audio frame."""
     return length + min(6 * math.ceil(AUDIO_RATE / int(fps)), length)
 
 
 def upstream_length(samples: int) -> int:
-    """Audio frames of so many samples as published: floor((samples / 16000) * 50) in double, division first."""
+    """Audio frames of so many samples, as published: floor((samples / 16000) * 50) in IEEE double."""
     return math.floor(samples / SAMPLE_RATE * AUDIO_RATE)
 
 

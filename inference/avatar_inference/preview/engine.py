@@ -52,7 +52,7 @@ class PreviewEngine:
             InvalidInputError: AvatarInvalid, when another engine prepared the bundle, or it is not whole.
         """
         if bundle.engine != self.name:
-            raise invalid(f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}")
+            raise invalid(f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}; serve it with that one")
         if HEAD_ARRAY in bundle.arrays:
             return RigFace(bundle)
         from avatar_inference.preview.warp import PhotoFace

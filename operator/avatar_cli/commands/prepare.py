@@ -13,6 +13,7 @@ import click
 
 from avatar_cli.board import Board
 from avatar_cli.display import choose
+from avatar_cli.engine_flags import NAMES, engine_flags, taken
 from avatar_cli.own_server import server_at
 from avatar_core import limits
 
@@ -127,6 +128,7 @@ class RateType(click.ParamType[Fraction]):
 @click.option("--keep-jitter", is_flag=True, help="Take the points as they are, picture by picture.")
 @click.option("--keep-ends", is_flag=True, help="Keep all of a video; else its ends are cut where it rests.")
 @click.option("--server", metavar="HOST:PORT", help="Prepare there.  [default: a server of its own]")
+@engine_flags
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def command(
     file: Path,
@@ -138,7 +140,7 @@ def command(
     side_max: int,
     server: str | None,
     as_json: bool,
-    **repaint: Any,
+    **flags: Any,
 ) -> None:
     """Make an avatar from FILE, a photograph or a short video of one face.
 
@@ -147,7 +149,7 @@ def command(
       avatar prepare portrait.jpg
       avatar prepare group.jpg --face 2
       avatar prepare portrait.png --face-box 120,80,256,256
-      avatar prepare clip.mp4 --landmarks clip.json --fps 25
+      avatar prepare clip.mp4 --engine musetalk --landmarks clip.json --fps 25
 
     The options from --landmarks to --keep-ends are for servers whose engine repaints the lower face.
     """
@@ -160,11 +162,11 @@ def command(
         "face_index": face,
         "fps": fps,
         "side_max": side_max,
-        "repaint": _repaint(**repaint),
+        "repaint": _repaint(**{flag: value for flag, value in flags.items() if flag not in NAMES}),
     }
 
     async def prepare() -> Prepared:
-        async with Board(choose(as_json=as_json), name) as board, server_at(server) as target:
+        async with Board(choose(as_json=as_json), name) as board, server_at(server, taken(flags)) as target:
             return await _prepare(target, file, wanted, board)
 
     prepared = asyncio.run(prepare())

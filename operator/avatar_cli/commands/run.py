@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from avatar_cli.display import choose
+from avatar_cli.engine_flags import engine_flags, taken
 from avatar_cli.flags import FIELDS
 from avatar_cli.lazy import NearChoice
 from avatar_core.limits import PROFILES
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Trust certificates of this authority (PEM) and use TLS.",
 )
+@engine_flags
 @click.option("--store", help="Keep video and receipt in a folder, s3://, gs:// or az://.")
 @click.option("-o", "--output", metavar="FILE.mp4", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -54,6 +56,7 @@ def command(file: str | None, as_json: bool, **flags: Any) -> None:
       avatar run examples/hello.yaml
       avatar run --text "Hello!" -o out/hello.mp4
       avatar run --audio speech.mp3 --avatar sha256:… --profile quality
+      avatar run --text "Hello!" --avatar sha256:… --engine musetalk
       avatar run --prompt "Why is the sky blue?" --llm-url http://127.0.0.1:11434/v1 --model llama3.2
       cat examples/several.yaml | avatar run - --json
     """
@@ -72,6 +75,7 @@ def command(file: str | None, as_json: bool, **flags: Any) -> None:
         raise click.UsageError(f"-o names one file, and {file} asks for {len(wanted)} videos; leave it out")
     delivery = Delivery(
         server=flags["server"],
+        engine=taken(flags),
         server_ca=flags["server_ca"],
         avatar=flags["avatar"],
         store=flags["store"],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from avatar_cli.engine_flags import engine_flags, taken
 from avatar_cli.lazy import NearChoice
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ METRICS_PORT = 9464
 )
 @click.option("--metrics-port", default=METRICS_PORT, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--no-metrics", is_flag=True, help="Serve no Prometheus metrics.")
-@click.option("--engine", default="preview", show_default=True, type=NearChoice(["preview"]))
+@engine_flags
 @click.option("--max-batch", default=8, show_default=True, type=click.IntRange(1, 64), help="Frames a step.")
 @click.option("--max-renders", default=64, show_default=True, type=click.IntRange(1), help="Carried at once.")
 @click.option(
@@ -53,6 +54,7 @@ def command(**flags: Any) -> None:
     Examples:
       avatar serve --port 50051
       avatar run hello.yaml --server 127.0.0.1:50051
+      avatar serve --engine musetalk --max-batch 16
       avatar serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
     """
     from avatar_core.logs import configure_logs
@@ -65,16 +67,15 @@ def command(**flags: Any) -> None:
 def settings_from(flags: dict[str, Any]) -> ServerSettings:
     """The settings these flags mean. Raises click.UsageError when one flag lacks the other it needs."""
     from avatar_inference.admission import Limits
-    from avatar_inference.server import ServerSettings, Tls, default_bundle_store
+    from avatar_inference.server import Tls, default_bundle_store
 
     certificate, key, client_ca = (flags[name] for name in ("tls_cert", "tls_key", "tls_client_ca"))
     if (certificate is None) is not (key is None) or (client_ca and not certificate):
         raise click.UsageError("--tls-cert and --tls-key belong together; --tls-client-ca needs both")
-    return ServerSettings(
+    return taken(flags).settings(
         host=flags["host"],
         port=flags["port"],
         metrics_port=None if flags["no_metrics"] else flags["metrics_port"],
-        engine=flags["engine"],
         max_batch=flags["max_batch"],
         limits=Limits(flags["max_renders"], flags["max_waiting"], flags["held_mib"] * 1024**2),
         bundle_store=flags["bundle_store"] or default_bundle_store(),
