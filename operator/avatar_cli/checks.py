@@ -136,6 +136,27 @@ def check_faces() -> Check:
     return Check("face finder", State.OK, f"OpenCV {cv2.__version__}")
 
 
+def check_weights() -> Check:
+    """What the musetalk engine needs to draw and to prepare avatars; by name and size, not by content."""
+    from avatar_core.errors import AvatarError, Reason
+    from avatar_inference.musetalk.weights import default_folder, open_weights
+    from avatar_inference.musetalk.weights.catalogue import REQUIRED
+    from avatar_inference.musetalk.weights.folder import fetch_command
+
+    folder = default_folder()
+    try:
+        weights = open_weights(folder)
+    except AvatarError as error:
+        detail = f"none in {folder}" if error.reason is Reason.WEIGHTS_MISSING else str(error)
+        return Check("musetalk weights", State.OPTIONAL, detail, fetch_command(folder))
+    lacking = [part for part in REQUIRED if not weights.has(part)]
+    if lacking:
+        detail = f"{folder} lacks {', '.join(lacking)}"
+        return Check("musetalk weights", State.OPTIONAL, detail, fetch_command(folder))
+    whence = "as published" if weights.official else "not the published ones"
+    return Check("musetalk weights", State.OK, f"{', '.join(weights.sha256)} in {folder}, {whence}")
+
+
 def check_llm(environment: Mapping[str, str] = os.environ) -> Check:
     """Whether prompts have somewhere to go. Nothing is sent, and no key is shown."""
     if environment.get("OPENAI_API_KEY"):
@@ -154,5 +175,6 @@ def all_checks(folder: Path) -> list[Callable[[], Check]]:
         lambda: check_store(folder),
         check_voice,
         check_faces,
+        check_weights,
         check_llm,
     ]

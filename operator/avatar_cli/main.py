@@ -21,6 +21,7 @@ COMMANDS = {
     "run": ("avatar_cli.commands.run", "Make the videos a manifest, a text, a prompt or a sound asks for."),
     "serve": ("avatar_cli.commands.serve", "Start the inference server."),
     "prepare": ("avatar_cli.commands.prepare", "Make an avatar from a photograph or a video."),
+    "weights": ("avatar_cli.commands.weights", "Fetch, check and list the weights of the musetalk engine."),
     "cleanup": ("avatar_cli.commands.cleanup", "Delete videos past their expiry."),
     "doctor": ("avatar_cli.commands.doctor", "Tell what works here and how to mend what does not."),
     "completion": ("avatar_cli.commands.completion", "Print a shell's completion script."),

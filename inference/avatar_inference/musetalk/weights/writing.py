@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
+from avatar_core.errors import WeightsError
 from avatar_inference.musetalk.layout import ModelLayout
 from avatar_inference.musetalk.weights.files import appearing, invalid, open_regular, typed
 from avatar_inference.musetalk.weights.folder import open_weights, part_file
@@ -59,9 +60,10 @@ def write_weights(
 
 
 def _kept(folder: Path, layout: ModelLayout) -> dict[PartName, PartEntry]:
-    if not os.path.lexists(folder / RECORD_FILE):
+    try:
+        there = open_weights(folder).record
+    except WeightsError:  # nothing there, or nothing that could be kept
         return {}
-    there = open_weights(folder).record
     return dict(there.parts) if there.layout == layout else {}
 
 

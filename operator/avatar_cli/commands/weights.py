@@ -1,0 +1,226 @@
+"""`avatar weights`: brings, checks, converts and lists the weights of the musetalk engine."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from avatar_cli.lazy import NearChoice
+
+if TYPE_CHECKING:
+    from avatar_inference.musetalk.weights.catalogue import Part
+    from avatar_inference.musetalk.weights.fetch import Bring
+
+_PARTS = ("unet", "vae", "whisper", "landmarks", "detector", "parser")
+_FOLDER = click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="AVATAR_WEIGHTS",
+    help="Where weights lie.  [default: $AVATAR_WEIGHTS or avatar-operator/weights in the data folder]",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+@click.group()
+def command() -> None:
+    """Fetch, check, convert and list the weights of the musetalk engine.
+
+    \b
+    Examples:
+      avatar weights list
+      avatar weights fetch
+      avatar weights fetch --with parser --endpoint https://mirror.example.org
+      avatar weights verify
+    """
+
+
+@command.command("fetch")
+@_FOLDER
+@click.option(
+    "--with",
+    "extra",
+    metavar="PARTS",
+    default="",
+    help="Also these, by commas: detector, parser. `avatar weights list` says why they are left out.",
+)
+@click.option(
+    "--from",
+    "local",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Take the published files from here instead, found by size and hash.",
+)
+@click.option(
+    "--endpoint",
+    envvar="HF_ENDPOINT",
+    metavar="URL",
+    help="A mirror of the Hugging Face hub.  [default: $HF_ENDPOINT or https://huggingface.co]",
+)
+@_JSON
+def fetch_command(
+    folder: Path | None, extra: str, local: Path | None, endpoint: str | None, as_json: bool
+) -> None:
+    """Bring the weights that are missing, check them and convert them to safetensors; 4.3 GB.
+
+    What is there already is only checked, what was cut off is resumed: the same command again does the rest,
+    so it serves as an init container too. --from DIR takes files you have, whatever their names. A token for
+    the hub is read from HF_TOKEN.
+
+    \b
+    Examples:
+      avatar weights fetch
+      avatar weights fetch --with detector,parser
+      avatar weights fetch --from ~/MuseTalk/models --folder /weights
+    """
+    from avatar_cli.weights_display import choose
+    from avatar_inference.musetalk.weights.fetch import fetch
+
+    folder = _folder(folder)
+    parts = _wanted(extra)
+    display = choose(as_json=as_json)
+    display.begin(folder, parts)
+    try:
+        fetch(folder, parts, _bring(folder, local, endpoint), display.tell)
+    finally:
+        display.end()
+    display.done(folder)
+
+
+@command.command("verify")
+@_FOLDER
+@_JSON
+def verify_command(folder: Path | None, as_json: bool) -> None:
+    """Compare every part with its hash and its network, and look for values that are not finite.
+
+    \b
+    Examples:
+      avatar weights verify
+      avatar weights verify --folder /weights --json
+    """
+    from avatar_inference.musetalk.weights import open_weights
+    from avatar_inference.musetalk.weights.verify import verify_part
+
+    weights = open_weights(_folder(folder))
+    for part in weights.sha256:
+        numbers = verify_part(weights, part)
+        row = {"event": "verified", "part": part, "numbers": numbers, "sha256": weights.sha256[part]}
+        text = f"✓ {part:<10} {numbers:>11,} numbers, all finite; sha256 {weights.sha256[part]}"
+        click.echo(json.dumps(row) if as_json else text)
+    whence = "the published ones" if weights.official else "not the published ones"
+    row = {"event": "done", "folder": str(weights.folder), "official": weights.official}
+    click.echo(json.dumps(row) if as_json else f"The weights in {weights.folder} are whole; {whence}.")
+
+
+@command.command("convert")
+@click.argument("part", type=NearChoice(_PARTS))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_FOLDER
+def convert_command(part: str, file: Path, folder: Path | None) -> None:
+    """Convert one checkpoint of yours, as a PART of the weights; nothing in FILE is run.
+
+    FILE is safetensors or was saved by torch, and must hold the published network's names and shapes: a UNet
+    you trained further, for instance. `fetch` converts what it brings by itself.
+
+    \b
+    Example:
+      avatar weights convert unet my-unet.pth --folder my-weights
+    """
+    from avatar_inference.musetalk.layout import MUSETALK
+    from avatar_inference.musetalk.weights import write_weights
+    from avatar_inference.musetalk.weights.convert import read_part
+
+    folder = _folder(folder)
+    write_weights(folder, {part: read_part(part, file, MUSETALK)}, MUSETALK)
+    click.echo(f"{part} is in {folder}; it has no known origin.")
+
+
+@command.command("list")
+@_FOLDER
+@_JSON
+def list_command(folder: Path | None, as_json: bool) -> None:
+    """Show the parts: what for, how large, under which licence, from where, and whether they are here.
+
+    \b
+    Examples:
+      avatar weights list
+      avatar weights list --json | jq 'select(.state != "here") | .part'
+    """
+    from avatar_inference.musetalk.weights.catalogue import PARTS
+
+    folder = _folder(folder)
+    rows = [_row(part, _state(folder, part.name)) for part in PARTS]
+    for row in rows:
+        click.echo(json.dumps(row, ensure_ascii=False) if as_json else _as_text(row))
+    if not as_json:
+        click.echo(f"\nFolder: {folder}")
+
+
+def _folder(chosen: Path | None) -> Path:
+    from avatar_inference.musetalk.weights import default_folder
+
+    return chosen or default_folder()
+
+
+def _wanted(extra: str) -> list[Part]:
+    from avatar_inference.musetalk.weights import catalogue
+
+    names = [name.strip() for name in extra.split(",") if name.strip()]
+    for name in names:
+        if name not in catalogue.BY_NAME:
+            known = ", ".join(catalogue.BY_NAME)
+            raise click.BadParameter(f"{name!r} is none of {known}", param_hint="--with")
+    return [part for part in catalogue.PARTS if not part.optional or part.name in names]
+
+
+def _bring(folder: Path, local: Path | None, endpoint: str | None) -> Bring:
+    from avatar_inference.musetalk.weights.hub import HUB, Hub
+    from avatar_inference.musetalk.weights.supply import from_folder, from_hub
+
+    if local is not None:
+        return from_folder(local)
+    hub = Hub(endpoint=endpoint or HUB, token=os.environ.get("HF_TOKEN", "").strip() or None)
+    hub.base()
+    return from_hub(folder, hub)
+
+
+def _state(folder: Path, part: str) -> str:
+    from avatar_core.errors import AvatarError
+    from avatar_inference.musetalk.weights import open_weights
+
+    try:
+        return "here" if open_weights(folder).has(part) else "missing"
+    except AvatarError as error:
+        return "missing" if error.reason == "WeightsMissing" else "damaged"
+
+
+def _row(part: Part, state: str) -> dict[str, Any]:
+    origin = part.origins[0]
+    return {
+        "part": part.name,
+        "state": state,
+        "purpose": part.purpose,
+        "bytes": origin.bytes,
+        "licence": part.licence,
+        "caution": part.caution or None,
+        "repository": origin.repository,
+        "revision": origin.revision,
+        "file": origin.file,
+        "sha256": origin.sha256,
+    }
+
+
+def _as_text(row: dict[str, Any]) -> str:
+    mark, color = {"here": ("✓", "green"), "missing": ("-", "yellow"), "damaged": ("✗", "red")}[row["state"]]
+    size = f"{row['bytes'] / 1e6:,.0f} MB"
+    lines = [
+        f"{click.style(mark, fg=color)} {row['part']:<10} {size:>9}  {row['purpose']}; {row['state']}",
+        f"{'':<23} licence: {row['licence']}",
+        f"{'':<23} from {row['repository']}@{row['revision'][:12]}, {row['file']}",
+    ]
+    if row["caution"]:
+        lines.append(f"{'':<23} left out unless asked for (--with {row['part']}): {row['caution']}")
+    return "\n".join(lines)
