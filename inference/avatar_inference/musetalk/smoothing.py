@@ -12,7 +12,7 @@ from avatar_inference.musetalk.facebox import Corners
 from avatar_inference.musetalk.landmarks import FacePoints
 from avatar_inference.source.track import smoothed
 
-_STILL_PIXELS, _STILL_PART = 2.0, 0.012
+STILL_PIXELS, STILL_PART = 2.0, 1 / 64
 """Edges that stay within so many pixels, or this part of the face's height, do not move."""
 _TRIM_US, _TRIM_PART = 500_000, 0.125
 """So much may be cut off at either end: of time, and of the whole."""
@@ -34,7 +34,7 @@ def smooth_points(
 def still_runs(edges: Sequence[Corners | None], cuts: Sequence[int]) -> list[range]:
     """Parts a motion into runs of pictures that can share one box, as long as possible from the start.
 
-    Within a run every edge stays within 2 pixels or 1.2 % of the face's height, whichever is more; so a face
+    Within a run every edge stays within 2 pixels or a 64th of the face's height, whichever is more; so a face
     at rest has one box however it is measured, and a moving one is followed within half of that.
 
     Args:
@@ -59,7 +59,7 @@ def still_runs(edges: Sequence[Corners | None], cuts: Sequence[int]) -> list[ran
         else:
             runs.append(range(picture, picture + 1))
             low = high = now
-            room = max(_STILL_PIXELS, _STILL_PART * (face.bottom - face.top))
+            room = max(STILL_PIXELS, STILL_PART * (face.bottom - face.top))
     return runs
 
 
