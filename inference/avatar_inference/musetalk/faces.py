@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avatar_inference.bundle import Picture
-from avatar_inference.musetalk.picture import as_batch, check_picture, per_channel
+from avatar_inference.musetalk.picture import as_batch, check_picture, exact, per_channel
 from avatar_inference.musetalk.s3fd import SIDE_MIN, Grid
 
 Corners = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the picture. Right and bottom may lie outside of it."""
 
 PIXELS_MAX = 1 << 22
-"""Larger pictures are looked at scaled down to this many pixels: the first maps take 512 bytes a pixel. Up to
-here (2560x1600) nothing is scaled, as upstream has it."""
+"""Larger pictures are looked at scaled down to this many pixels, as the first maps take 512 bytes a pixel and
+the whole takes 3 GiB at this size. Up to here (2560x1600) nothing is scaled, as upstream has it."""
 
 CANDIDATES_MAX = 10_000
 """More places that say "face" than a crowd has: beyond it only the best are looked at, which bounds time."""
@@ -70,11 +70,11 @@ class FaceFinder:
         found = zip(corners.astype(np.int64).tolist(), boxes[:, 4].tolist(), strict=True)
         return [((left, top, right, bottom), score) for (left, top, right, bottom), score in found]
 
-    @torch.inference_mode()
     def _candidates(self, picture: Picture) -> Boxes:
-        grids = self._module(as_batch(picture, self._device) - self._means)
-        boxes = [decode(grid, _STRIDE_MIN << level) for level, grid in enumerate(grids)]
-        return torch.cat(boxes).cpu().numpy()
+        with exact(self._device):
+            grids = self._module(as_batch(picture, self._device) - self._means)
+            boxes = [decode(grid, _STRIDE_MIN << level) for level, grid in enumerate(grids)]
+            return torch.cat(boxes).cpu().numpy()
 
 
 def decode(grid: Grid, stride: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_inference.bundle import Picture
-from avatar_inference.musetalk.picture import as_batch, check_picture, per_channel
+from avatar_inference.musetalk.picture import as_batch, check_picture, exact, per_channel
 
 SIDE = 512
 
@@ -46,7 +46,6 @@ class FaceParser:
         best = self.logits(crop)[1][0].argmax(dim=0)
         return np.asarray(best.cpu(), np.uint8)
 
-    @torch.inference_mode()
     def logits(self, crop: Picture) -> tuple[Tensor, Tensor]:
         """What the network is given, float32 [1, 3, 512, 512], and what it says, [1, 19, 512, 512]."""
         check_picture(crop)
@@ -54,5 +53,6 @@ class FaceParser:
             message = f"must be square, not {crop.shape[1]}x{crop.shape[0]}; fill it with black"
             raise InvalidInputError(Reason.INVALID_PICTURE, message, field="picture")
         resized = Image.fromarray(crop).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-        inputs = (as_batch(np.asarray(resized), self._device) / 255 - self._mean) / self._deviation
-        return inputs, self._module(inputs)
+        with exact(self._device):
+            inputs = (as_batch(np.asarray(resized), self._device) / 255 - self._mean) / self._deviation
+            return inputs, self._module(inputs)

@@ -1,6 +1,10 @@
-"""What the networks that look for faces take: one 8-bit RGB picture, as a batch of one on their device."""
+"""How the networks that look for faces run: on one 8-bit RGB picture, in float32, the same every time."""
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -9,6 +13,25 @@ from torch import Tensor
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_core.limits import SOURCE_SIDE_MAX
 from avatar_inference.bundle import Picture
+
+_FLAGS = threading.Lock()
+"""cuDNN's flags are the process's, so that one thread must not put back what another has set."""
+
+
+@contextmanager
+def exact(device: torch.device) -> Iterator[None]:
+    """Inference whose result is the same each time, and on a GPU nearly the CPU's.
+
+    There convolutions would otherwise round to TF32's 10 bits, which can move a point by a bin, and with
+    cuDNN's benchmark on, which algorithm runs would depend on a race.
+    """
+    if device.type != "cuda":
+        with torch.inference_mode():
+            yield
+        return
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    with _FLAGS, flags, torch.inference_mode():
+        yield
 
 
 def check_picture(picture: Picture, side_min: int = 1) -> None:

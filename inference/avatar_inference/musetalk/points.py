@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avatar_inference.bundle import Picture
-from avatar_inference.musetalk.picture import as_batch, check_picture, per_channel
+from avatar_inference.musetalk.picture import as_batch, check_picture, exact, per_channel
 from avatar_inference.musetalk.rtmpose import BINS_A_PIXEL, INPUT_HEIGHT, INPUT_WIDTH, POINTS
 
 Points = NDArray[np.float64]
@@ -63,19 +63,16 @@ class PointFinder:
         """The points of the face alone, float64 [68, 2]: jaw, brows, nose, eyes, mouth, in iBUG's order."""
         return self(picture)[FACE]
 
-    @torch.inference_mode()
     def curves(self, cut: Picture, flip: bool = False) -> tuple[Tensor, Tensor]:
         """The network's curves for a region of 384x288, or those for its mirror image turned back.
 
         Returns:
             Over x [1, 133, 576] and y [1, 133, 768], on the device.
         """
-        inputs = (as_batch(cut, self._device) - self._mean) / self._deviation
-        if not flip:
-            straight: tuple[Tensor, Tensor] = self._module(inputs)
-            return straight
-        x, y = self._module(inputs.flip(-1))
-        return x[:, self._mirrored].flip(-1), y[:, self._mirrored]
+        with exact(self._device):
+            inputs = (as_batch(cut, self._device) - self._mean) / self._deviation
+            x, y = self._module(inputs.flip(-1) if flip else inputs)
+            return (x[:, self._mirrored].flip(-1), y[:, self._mirrored]) if flip else (x, y)
 
     def bins(self, cut: Picture) -> NDArray[np.int64]:
         """The highest bins, int64 [133, 2], of the mean of both ways of looking at it (the flip test)."""
