@@ -77,6 +77,7 @@ def fetch_command(
       avatar weights fetch --from ~/MuseTalk/models --folder /weights
     """
     from avatar_cli.weights_display import choose
+    from avatar_inference.musetalk.layout import MUSETALK
     from avatar_inference.musetalk.weights.fetch import fetch
 
     folder = _folder(folder)
@@ -84,7 +85,7 @@ def fetch_command(
     display = choose(as_json=as_json)
     display.begin(folder, parts)
     try:
-        fetch(folder, parts, _bring(folder, local, endpoint), display.tell)
+        fetch(folder, parts, _bring(folder, local, endpoint), display.tell, MUSETALK)
     finally:
         display.end()
     display.done(folder)

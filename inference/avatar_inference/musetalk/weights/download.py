@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from avatar_inference.musetalk.weights.catalogue import Origin
-from avatar_inference.musetalk.weights.files import invalid, typed
+from avatar_inference.musetalk.weights.files import invalid
 from avatar_inference.musetalk.weights.hub import Hub, asked_wait, client, unavailable
 from avatar_inference.musetalk.weights.partial import MAX_TAG, Partial
 
@@ -114,18 +114,12 @@ def _store(response: httpx2.Response, partial: Partial, told: Told) -> None:
     _check_length(response, partial)
     size, wanted, began = partial.size, partial.origin.bytes, time.monotonic()
     first = size
-    with partial.appending() as file:
+    with partial.appending() as add:
         for block in response.iter_raw():
             if size + len(block) > wanted:
                 partial.remove()
-                raise invalid(
-                    f"{_host(response)} sends more than the {wanted} bytes of {partial.origin.file}"
-                )
-            try:
-                file.write(block)
-                file.flush()
-            except OSError as error:
-                raise typed(error, Path(file.name), wanted - size) from None
+                raise invalid(f"{_host(response)} sends more than {wanted} bytes of {partial.origin.file}")
+            add(block)
             size += len(block)
             told(size, "")
             spent = time.monotonic() - began

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from avatar_core.errors import Reason, WeightsError
-from avatar_inference.musetalk.layout import MUSETALK, ModelLayout
+from avatar_inference.musetalk.layout import ModelLayout
 from avatar_inference.musetalk.weights.catalogue import Origin, Part
 from avatar_inference.musetalk.weights.files import typed
 from avatar_inference.musetalk.weights.folder import open_weights
@@ -56,9 +56,7 @@ Bring = Callable[[Part, Tell], tuple[Origin, Path]]
 """Finds or fetches a part's published file; returns which it is and where it lies, checked by hash."""
 
 
-def fetch(
-    folder: Path, parts: Sequence[Part], bring: Bring, tell: Tell, layout: ModelLayout = MUSETALK
-) -> None:
+def fetch(folder: Path, parts: Sequence[Part], bring: Bring, tell: Tell, layout: ModelLayout) -> None:
     """Brings what is missing. Several processes may do so at once; one works and the others wait.
 
     Args:
@@ -66,7 +64,7 @@ def fetch(
         parts: that are wanted.
         bring: `from_folder(...)` or `from_hub(...)`.
         tell: hears how far it is.
-        layout: of the networks the parts are for.
+        layout: sizes of the networks; the published ones are `layout.MUSETALK`.
 
     Raises:
         WeightsError: WeightsUnavailable, WeightsInvalid, WeightsMissing (a local folder lacks a file),

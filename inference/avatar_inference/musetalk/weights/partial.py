@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import file_digest
-from io import BufferedWriter
+from io import FileIO
 from pathlib import Path
 
 from avatar_inference.musetalk.weights.catalogue import Origin
@@ -48,14 +49,20 @@ class Partial:
         except OSError as error:
             raise typed(error, self._tag) from None
 
-    def appending(self) -> BufferedWriter:
-        """Opens it to add to it. Raises WeightsError for a link or a folder nobody may write to."""
-        # Not by its Path: only os.open refuses links.
+    @contextmanager
+    def appending(self) -> Iterator[Callable[[bytes], None]]:
+        """Opens it; what is yielded adds bytes to its end, at once.
+
+        Raises:
+            WeightsError: DiskFull; WeightsInvalid for a link or a folder nobody may write to.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         try:
-            return open(os.open(self._part, flags, 0o644), "ab")  # noqa: PTH123
+            # Not by its Path, since only os.open refuses links; and nothing may be left in a buffer.
+            with open(os.open(self._part, flags, 0o644), "ab", buffering=0) as file:  # noqa: PTH123
+                yield lambda block: _write_all(file, block)
         except OSError as error:
-            raise typed(error, self._part) from None
+            raise typed(error, self._part, self.origin.bytes - self.size) from None
 
     def digest(self) -> str:
         """SHA-256 of what is there."""
@@ -74,3 +81,10 @@ class Partial:
             os.fsync(file.fileno())
         self._part.replace(self._whole)
         self.remove()
+
+
+def _write_all(file: FileIO, block: bytes) -> None:
+    """A write may take less than it was given."""
+    left = memoryview(block)
+    while left:
+        left = left[file.write(left) :]
