@@ -161,8 +161,8 @@ def _device(settings: MuseTalkSettings) -> torch.device:
 def _precision(settings: MuseTalkSettings, accelerated: bool) -> Precision:
     if settings.precision == "auto":
         return Precision.FP16 if accelerated else Precision.FP32
-    if not accelerated and settings.precision != "fp32":
-        message = f"{settings.precision} is slower than fp32 on a CPU; choose fp32, or auto"
+    if not accelerated and settings.precision == "fp16":
+        message = "fp16 is many times slower than fp32 on a CPU; choose fp32, bf16 or auto"
         raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="precision")
     return Precision(settings.precision)
 

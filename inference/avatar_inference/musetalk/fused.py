@@ -1,11 +1,11 @@
 """What a GPU spends most time on besides convolutions, in fewer passes over memory: norms, biases, sums.
 
 torch's group norm leaves channels-last: it copies its input to the other layout, the next convolution copies
-back, and bias and activation pass over the same bytes again. Here a residual block is norm, convolution, norm,
-convolution, sum, each reading and writing its tensor once or twice in the layout of the tensor cores:
+back, and bias and activation pass over the same bytes again. Here a residual block is norm, convolution,
+norm, convolution, sum, each passing over its tensor once or twice in the layout of the tensor cores:
 
-- statistics are gathered by channel in one pass (per piece of rows mean and sum of squared differences, joined
-  by the formula of Chan et al. 1979, so nothing cancels);
+- statistics are gathered by channel in one pass (per piece of rows the mean and the sum of squared
+  differences, joined by the formula of Chan et al. 1979, so nothing cancels);
 - norm, scale and SiLU are one more pass: y = act(x * scale + shift) with one scale and shift a channel;
 - the bias of the convolution before a norm moves into that shift, the bias after it into the final sum.
 """
@@ -23,22 +23,35 @@ from torch import Tensor, nn
 
 TILE = 4096
 """Values a program holds: 32 a thread at 4 warps."""
+PROGRAMS = 512
+"""Enough to fill any GPU of today; where there are more rows, a program takes several tiles of them."""
 
 
 @triton.jit
-def _statistics(x, means, squares, rows, channels, PIECE: tl.constexpr, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Mean and sum of squared differences of each channel in one piece of rows."""
+def _statistics(  # type: ignore[no-untyped-def]
+    x, means, squares, rows, channels, PIECE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+):
+    """Mean and sum of squared differences of each channel in one piece of rows.
+
+    Sums are taken of differences from the piece's first row, so nothing cancels where the mean is far from 0.
+    """
     piece, image = tl.program_id(0), tl.program_id(2)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    row = piece * PIECE + tl.arange(0, PIECE)
     inside = column < channels
-    at = (image * rows + row[:, None]) * channels + column[None, :]
-    values = tl.load(x + at, mask=inside[None, :], other=0.0).to(tl.float32)
-    mean = tl.sum(values, 0) / PIECE
-    apart = values - mean[None, :]
+    first = (image * rows + piece * PIECE) * channels
+    origin = tl.load(x + first + column, mask=inside, other=0.0).to(tl.float32)
+    total = tl.zeros((ROWS, COLUMNS), tl.float32)
+    square = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for start in range(0, PIECE, ROWS):
+        row = start + tl.arange(0, ROWS)
+        at = first + row[:, None] * channels + column[None, :]
+        apart = tl.load(x + at, mask=inside[None, :], other=0.0).to(tl.float32) - origin[None, :]
+        total += apart
+        square += apart * apart
+    mean = tl.sum(total, 0) / PIECE
     out = (image * tl.num_programs(0) + piece) * channels + column
-    tl.store(means + out, mean, mask=inside)
-    tl.store(squares + out, tl.sum(apart * apart, 0), mask=inside)
+    tl.store(means + out, mean + origin, mask=inside)
+    tl.store(squares + out, tl.maximum(tl.sum(square, 0) - mean * mean * PIECE, 0.0), mask=inside)
 
 
 @triton.jit
@@ -120,20 +133,26 @@ def group_norm(x: Tensor, bias: Tensor, norm: nn.GroupNorm, *, silu: bool, in_pl
     x = x.contiguous(memory_format=torch.channels_last)
     batch, channels, rows = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
     columns = min(triton.next_power_of_2(channels), 128)
-    piece = min(rows, TILE // columns)
+    tile = min(rows, TILE // columns)
+    piece = min(rows, tile * max(1, batch * rows * triton.cdiv(channels, columns) // tile // PROGRAMS))
+    piece = 1 << (piece.bit_length() - 1)
     pieces, group = rows // piece, channels // norm.num_groups
     means, squares = torch.empty(2, batch, pieces, channels, dtype=torch.float32, device=x.device)
     scale, shift = torch.empty(2, batch, channels, dtype=torch.float32, device=x.device)
-    grid = (pieces, triton.cdiv(channels, columns), batch)
+    across = triton.cdiv(channels, columns)
     wide = triton.next_power_of_2(group)
     deep = min(pieces, max(1, TILE // wide))
     y = x if in_place else torch.empty_like(x)
-    _statistics[grid](x, means, squares, rows, channels, PIECE=piece, COLUMNS=columns)
+    _statistics[(pieces, across, batch)](
+        x, means, squares, rows, channels, PIECE=piece, ROWS=tile, COLUMNS=columns
+    )
     _scales[(norm.num_groups, batch)](
         means, squares, bias, norm.weight, norm.bias, scale, shift, channels, norm.eps,
         PIECE=piece, PIECES=pieces, GROUP=group, WIDE=wide, DEEP=deep,
     )  # fmt: skip
-    _apply[grid](x, scale, shift, y, rows, channels, PIECE=piece, COLUMNS=columns, SILU=silu)
+    _apply[(rows // tile, across, batch)](
+        x, scale, shift, y, rows, channels, PIECE=tile, COLUMNS=columns, SILU=silu
+    )
     return y
 
 
@@ -157,7 +176,8 @@ class FusedResnet(nn.Module):
 
     def __init__(self, block: ResnetBlock2D) -> None:
         super().__init__()
-        assert block.time_emb_proj is None and block.output_scale_factor == 1
+        assert block.time_emb_proj is None
+        assert block.output_scale_factor == 1
         self.norm1, self.conv1 = block.norm1, block.conv1
         self.norm2, self.conv2 = block.norm2, block.conv2
         self.shortcut = block.conv_shortcut
