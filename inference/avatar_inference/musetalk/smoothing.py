@@ -18,6 +18,8 @@ _TRIM_US, _TRIM_PART = 500_000, 0.125
 """So much may be cut off at either end: of time, and of the whole."""
 _CALMER = 0.5
 """Nothing is cut off for less than this part of the speed."""
+_REST = 0.02
+"""Faces a second; slower is at rest already."""
 
 
 def smooth_points(
@@ -73,7 +75,7 @@ def calm_ends(points: Sequence[FacePoints | None], times_us: Sequence[int]) -> r
     """Which pictures to keep so that the motion, played forth and back, turns round at rest.
 
     At either end up to half a second, or an eighth of the whole, is cut off, to the picture with the least
-    speed there, if that is less than half of the speed at the end itself.
+    speed there, if the end itself is not at rest and at least twice as fast.
 
     Args:
         points: of each picture, smoothed; an end without a face is left alone.
@@ -91,7 +93,7 @@ def calm_ends(points: Sequence[FacePoints | None], times_us: Sequence[int]) -> r
 def _speeds(
     points: Sequence[FacePoints | None], times: NDArray[np.float64], pictures: range
 ) -> NDArray[np.float64]:
-    """Mean speed of the points in pixels a second, in each picture; infinite where it is not known."""
+    """Mean speed of the points in faces' heights a second, in each picture; infinite where not known."""
     speeds = [_speed(points, times, picture) for picture in pictures]
     return np.array(speeds, np.float64)
 
@@ -101,13 +103,13 @@ def _speed(points: Sequence[FacePoints | None], times: NDArray[Any], picture: in
     one, other = points[before], points[after]
     if before == after or one is None or other is None or points[picture] is None:
         return float("inf")
-    way = float(np.sqrt(((other - one) ** 2).sum(axis=1)).mean())
+    way = float(np.sqrt(((other - one) ** 2).sum(axis=1)).mean()) / max(float(np.ptp(one[:, 1])), 1.0)
     return way / float(times[after] - times[before]) * 1e6
 
 
 def _calmest(speeds: NDArray[np.float64]) -> int:
     """How many pictures to cut off, from speeds that begin at the end itself."""
-    if not len(speeds) or not np.isfinite(speeds[0]):
+    if not len(speeds) or not np.isfinite(speeds[0]) or speeds[0] <= _REST:
         return 0
     best = int(np.argmin(speeds))
     return best if speeds[best] < _CALMER * speeds[0] else 0
