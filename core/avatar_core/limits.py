@@ -18,8 +18,8 @@ MAX_SOURCE_BYTES = 256 * 1024 * 1024
 SOURCE_SIDE_MIN, SOURCE_SIDE_MAX = 128, 8192
 SOURCE_PIXELS_MAX = 40_000_000
 SOURCE_SECONDS_MAX, SOURCE_PICTURES_MAX = 60, 1800
-SOURCE_VIDEO_PIXELS_MAX = 1800 * 3840 * 2160
-"""Pixels decoded of one video in all: a minute of 4K."""
+SOURCE_VIDEO_PIXELS_MAX = 3600 * 3840 * 2160
+"""Pixels decoded of one video in all: a minute of 4K at 60 pictures a second."""
 LANDMARK_PICTURES_MAX = 7200
 """A minute at 120 pictures per second; their points fit into one message."""
 PICTURE_SIDE_MAX = 1280

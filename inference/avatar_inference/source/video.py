@@ -75,7 +75,7 @@ def _too_long() -> Exception:
 
 def _too_much() -> Exception:
     return invalid_picture(
-        "the video has more pixels than a minute of 4K at 30 pictures a second; scale it down or cut it"
+        "the video has more pixels than a minute of 4K at 60 pictures a second; scale it down or cut it"
     )
 
 
