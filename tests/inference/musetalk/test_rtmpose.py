@@ -68,8 +68,9 @@ def test_network_sees_the_same_pixels(name: str, expected: dict[str, NDArray[Any
 def test_curves_equal_mmposes(name: str, finder: PointFinder, expected: dict[str, NDArray[Any]]) -> None:
     shown = picture(name)
     x, y = finder.curves(cut_out(shown, *region(shown.shape[1], shown.shape[0])))
-    assert reading.relative(x[0, ::EVERY].numpy(), expected[f"{name}_x"]) < 1e-5
-    assert reading.relative(y[0, ::EVERY].numpy(), expected[f"{name}_y"]) < 1e-5
+    # Equal to the last bit on the machine that made them; processor and threads decide the order of sums.
+    assert reading.relative(x[0, ::EVERY].numpy(), expected[f"{name}_x"]) < 3e-5
+    assert reading.relative(y[0, ::EVERY].numpy(), expected[f"{name}_y"]) < 3e-5
 
 
 @pytest.mark.parametrize("name", PICTURES)
