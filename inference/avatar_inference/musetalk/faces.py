@@ -31,6 +31,8 @@ _MEANS = (104.0, 117.0, 123.0)
 _SCORE_MIN, _OVERLAP_MAX = 0.5, 0.3
 _SHIFT, _GROWTH = 0.1, 0.2
 _STRIDE_MIN = 4
+_FAR = 1e6
+"""Pixels. Boxes that reach farther, or to infinity, come of damaged weights and are no faces."""
 
 Boxes = NDArray[np.float32]
 """float32 [n, 5]: left, top, right, bottom, score."""
@@ -93,7 +95,8 @@ def decode(grid: Grid, stride: int) -> Tensor:
     width, height = anchor * torch.exp(growth_x * _GROWTH), anchor * torch.exp(growth_y * _GROWTH)
     left = stride / 2 + columns * stride + shift_x * _SHIFT * anchor - width / 2
     top = stride / 2 + rows * stride + shift_y * _SHIFT * anchor - height / 2
-    return torch.stack((left, top, left + width, top + height, scores[rows, columns]), dim=1)
+    boxes = torch.stack((left, top, left + width, top + height, scores[rows, columns]), dim=1)
+    return boxes[boxes.abs().amax(dim=1) < _FAR]
 
 
 def suppress(boxes: Boxes, overlap_max: float) -> Boxes:

@@ -96,6 +96,16 @@ def test_no_face_is_no_error() -> None:
     assert FaceFinder(network, CPU)(picture("squares")) == []
 
 
+@pytest.mark.parametrize("growth", [60.0, 400.0, 1e9, float("nan")])
+def test_boxes_without_end_are_no_faces(growth: float) -> None:
+    network = reading.filled(S3fd(8), seeded.s3fd_weights, SEED)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("_loc.bias"):
+                parameter[2:] += growth
+    assert FaceFinder(network, CPU)(picture("squares")) == []
+
+
 def test_results_do_not_depend_on_threads(small: FaceFinder) -> None:
     shown = [picture(name) for name in PICTURES] * 4
     alone = [small(one) for one in shown]

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Shapes = Mapping[str, tuple[int, ...]]
-Arrays = dict[str, NDArray[np.generic]]
+Arrays = dict[str, NDArray[Any]]
 
 SCALES = ("running_var", "gamma", "scale", "g")
 """Last parts of names of tensors about 1, beside one-dimensional weights."""
@@ -83,7 +84,7 @@ def picture(seed: int, height: int, width: int) -> NDArray[np.uint8]:
     return (large * 200 + grain * 55).astype(np.uint8)
 
 
-def _tensor(seed: int, name: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
+def _tensor(seed: int, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
     if name.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
     u = uniform(seed, name, shape)
