@@ -62,6 +62,7 @@ class Record(_Entry):
         _check_divides("unet_channels", self.layout.unet_channels, self.layout.heads)
         _check_divides("vae_channels", self.layout.vae_channels, self.layout.vae_groups)
         _check_divides("width", (self.layout.width,), self.layout.audio_heads)
+        _check_divides("finder_width", (self.layout.finder_width,), 2)
         return self
 
 
