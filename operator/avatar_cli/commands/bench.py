@@ -7,6 +7,7 @@ import json
 import platform
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -114,12 +115,15 @@ async def _measure(
 async def _rows(
     settings: ServerSettings, batches: tuple[int, ...], streams: tuple[int, ...], seconds: float
 ) -> AsyncIterator[Row]:
-    from avatar_inference.bench import stages, stand_in, whole
+    from avatar_inference.bench import Row, stages, stand_in, whole
     from avatar_inference.bundle_io import read_bundle
     from avatar_inference.bundle_store import BundleStore
     from avatar_inference.server import serve
 
+    started = time.perf_counter()
     async with serve(settings) as running:
+        took = 1000 * (time.perf_counter() - started)
+        yield Row("start the server", 1, 0.0, took, took)
         engine = running.parts.worker.engine
         if folder := engine.builtin("ava"):
             avatar, bundle = "ava", read_bundle(folder, expect=None)
