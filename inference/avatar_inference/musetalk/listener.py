@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avatar_core.timeline import frames_before
 from avatar_inference.musetalk.hearing import Hearing
-from avatar_inference.musetalk.layout import BLOCK_SAMPLES
+from avatar_inference.musetalk.layout import BLOCK_SAMPLES, SAMPLE_RATE
 from avatar_inference.musetalk.windows import (
     AUDIO_FRAME,
     WINDOW,
@@ -141,7 +142,9 @@ class UpstreamListener:
                 frames = self._taken
                 while upstream_start(frames, self._fps, length) + WINDOW <= length:
                     frames += 1
-                tokens += self._take(frames, length)
+                # At 12 frames a second a window ends where its frame begins, which may be past the sound.
+                begun = frames_before(self._pushed, SAMPLE_RATE, self._fps)
+                tokens += self._take(min(frames, begun), length)
         return tokens
 
     def flush(self, frames: int, *, last: bool) -> Sequence[Tensor]:
