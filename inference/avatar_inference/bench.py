@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,8 @@ def noise(seconds: float) -> NDArray[np.int16]:
     """Bursts like syllables, int16 [n] at 16 kHz."""
     time_axis = np.arange(round(seconds * LIP_RATE)) / LIP_RATE
     bursts = np.clip(np.sin(2 * np.pi * 4 * time_axis), 0, 1)
-    return (np.random.default_rng(0).normal(0, 4000, len(time_axis)) * bursts).astype(np.int16)
+    loud = np.random.default_rng(0).normal(0, 4000, len(time_axis))
+    return np.asarray(loud * bursts, np.int16)
 
 
 def stages(engine: Engine, bundle: Bundle, batches: Sequence[int], seconds: float) -> Iterator[Row]:
@@ -81,7 +83,7 @@ def stages(engine: Engine, bundle: Bundle, batches: Sequence[int], seconds: floa
         batches: sizes to draw at.
         seconds: of each measurement, at least five steps.
     """
-    sound = noise(SOUND_SECONDS).astype(np.float32) / 32768
+    sound = noise(SOUND_SECONDS).astype(np.float32) / np.float32(32768)
     frames = int(SOUND_SECONDS * FPS)
 
     def listen() -> Sequence[object]:
@@ -89,16 +91,19 @@ def stages(engine: Engine, bundle: Bundle, batches: Sequence[int], seconds: floa
         return [*listener.push(sound), *listener.flush(frames, last=True)]
 
     yield _repeated(f"listen to {SOUND_SECONDS} s", frames, seconds, listen, at_once=1)
-    avatar, features = engine.load(bundle), listen()
+    avatar = engine.load(bundle)
+    todo = [EngineFrame(avatar, 0, feature) for feature in listen()]
     for batch in batches:
-        todo = [EngineFrame(avatar, 0, feature) for feature in features[:batch]]
-        yield _repeated("draw", batch, seconds, lambda todo=todo: engine.render(todo))
-    crop = engine.render([EngineFrame(avatar, 0, features[0])])[0]
+        yield _repeated("draw", batch, seconds, partial(engine.render, todo[:batch]))
+    crop = engine.render(todo[:1])[0]
     box, mask, picture = bundle.boxes[0], bundle.masks[0], bundle.pictures[0]
-    if box is not None and mask is not None:
-        yield _repeated(
-            "paste", 1, seconds, lambda: paste(picture, engine.stretch(crop, box.width, box.height), box, mask)
-        )
+    assert box is not None
+    assert mask is not None
+
+    def put() -> object:
+        return paste(picture, engine.stretch(crop, box.width, box.height), box, mask)
+
+    yield _repeated("paste", 1, seconds, put)
     yield _encoding(bundle, seconds)
 
 

@@ -25,11 +25,12 @@ from avatar_inference.engine import (
     PrepareProgress,
 )
 from avatar_inference.musetalk.audio import Ear, empty_encoder
+from avatar_inference.musetalk.finders import load_finders
 from avatar_inference.musetalk.hearing import Hearing
 from avatar_inference.musetalk.layout import LATENT_SIDE
 from avatar_inference.musetalk.listener import AlignedListener, UpstreamListener
-from avatar_inference.musetalk.looking import load_finders
 from avatar_inference.musetalk.model import MouthModel, Painter, Precision, empty_networks
+from avatar_inference.musetalk.picture import exact
 from avatar_inference.musetalk.prepare import prepare_repaint
 from avatar_inference.musetalk.settings import MuseTalkSettings
 from avatar_inference.musetalk.vae import CropEncoder
@@ -68,7 +69,7 @@ class MuseTalkEngine:
         self._device = _device(settings)
         accelerated = self._device.type == "cuda"
         precision = _precision(settings, accelerated)
-        self._weights = weights = open_weights(settings.weights)
+        weights = open_weights(settings.weights)
         self.batch_sizes = _batch_sizes(max_batch) if accelerated else ()
         self._model, self._encoder, self._hearing = _networks(weights, self._device, precision)
         self._model.warm_up(self.batch_sizes)
@@ -82,7 +83,7 @@ class MuseTalkEngine:
     def prepare(self, source: Path, options: PrepareOptions, progress: PrepareProgress) -> Prepared:
         """Makes a bundle from a photograph or video. Raises InvalidInputError with NoFace, SeveralFaces, …"""
         # Loaded anew each time: preparing is rare, and they would hold half a GiB of the device.
-        finders = load_finders(self._weights, self._device, self._encode)
+        finders = load_finders(self._settings.weights, self._device, options, self._encode)
         return prepare_repaint(source, options, finders, progress)
 
     def load(self, bundle: Bundle) -> Latents:
@@ -92,7 +93,9 @@ class MuseTalkEngine:
             InvalidInputError: AvatarInvalid, when another engine prepared the bundle, or it is not whole.
         """
         if bundle.engine != self.name:
-            raise invalid(f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}; serve it with that one")
+            raise invalid(
+                f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}; serve it with that one"
+            )
         found = bundle.arrays.get(LATENTS_ARRAY)
         shape = (len(bundle.pictures), 8, LATENT_SIDE, LATENT_SIDE)
         if found is None or found.dtype != np.float16 or found.shape != shape:
@@ -107,9 +110,7 @@ class MuseTalkEngine:
         if self._settings.windows is Windows.ALIGNED:
             return AlignedListener(self._hearing, fps, live)
         if live:
-            message = (
-                "LIVE is not possible with windows `upstream`, which waits for 30 s; send OFFLINE"
-            )
+            message = "LIVE is not possible with windows `upstream`, which waits for 30 s; send OFFLINE"
             raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="config.pace")
         return UpstreamListener(self._hearing, fps)
 
@@ -129,7 +130,8 @@ class MuseTalkEngine:
 
     def _encode(self, crops: NDArray[np.uint8]) -> NDArray[np.float16]:
         """uint8 RGB [B, 256, 256, 3] to float16 [B, 8, 32, 32]; see `CropEncoder`."""
-        latents = self._encoder(torch.from_numpy(crops).to(self._device))
+        with exact(self._device):  # the same crops give the same bundle
+            latents = self._encoder(torch.from_numpy(crops).to(self._device))
         return latents.to("cpu", torch.float16).numpy()
 
 

@@ -51,7 +51,7 @@ class Numbers(click.ParamType[tuple[int, ...]]):
 )
 @click.option("--batches", default="1,2,4,8", show_default=True, type=Numbers(), help="Frames drawn at once.")
 @click.option("--streams", default="1,4", show_default=True, type=Numbers(), help="Renders at once.")
-@click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0.1, 60), help="Of each row.")
+@click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0.1, 60), help="A row.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object at the end.")
 def command(
     random_weights: str | None,
@@ -94,7 +94,12 @@ def _random(folder: Path, size: str) -> Path:
 
 
 async def _measure(
-    settings: ServerSettings, batches: tuple[int, ...], streams: tuple[int, ...], seconds: float, *, told: bool
+    settings: ServerSettings,
+    batches: tuple[int, ...],
+    streams: tuple[int, ...],
+    seconds: float,
+    *,
+    told: bool,
 ) -> dict[str, Any]:
     from avatar_inference.bench import memory
 
