@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import cos, pi, sin
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.support.portraits import astronaut, moved, write_clip
 
 # fmt: off
 _JAW = [(181, 103), (181, 114), (182, 125), (183, 136), (185, 146), (189, 156), (196, 165), (208, 174),
@@ -41,3 +43,15 @@ def write_landmarks(
     listed = [None if one is None else np.asarray(one, float).tolist() for one in pictures]
     path.write_text(json.dumps({"width": size[0], "height": size[1], "pictures": listed}))
     return path
+
+
+def write_talker(folder: Path, seconds: int = 8, rate: int = 25) -> tuple[Path, Path]:
+    """A clip of the portrait swaying gently, 320x320, and its landmarks file."""
+    ways = [
+        (round(9 * sin(pi * n / rate)), round(4 * cos(0.8 * pi * n / rate))) for n in range(seconds * rate)
+    ]
+    pictures = [moved(astronaut(), *way)[:320, 64:384] for way in ways]
+    points = [ASTRONAUT + np.array(way) - np.array([64, 0]) for way in ways]
+    times = [1000 * number // rate for number in range(len(ways))]
+    clip = write_clip(folder / "talker.mkv", pictures, times)
+    return clip, write_landmarks(folder / "talker.json", points, (320, 320))

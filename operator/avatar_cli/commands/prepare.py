@@ -46,11 +46,9 @@ class CheeksType(click.ParamType[tuple[int, int]]):
     name = "left,right"
 
     def convert(
-        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
         """Two whole numbers of 0 to 256."""
-        if isinstance(value, tuple):
-            return value
         try:
             left, right = (int(part) for part in value.split(","))
         except ValueError:
@@ -72,8 +70,10 @@ class RateType(click.ParamType[Fraction]):
             rate = Fraction(value[:32])
         except (ValueError, ZeroDivisionError):
             self.fail(f"{value!r} must be a number or a fraction such as 30000/1001", param, ctx)
-        if not low <= rate <= high or rate.denominator > 1_000_000:
+        if not low <= rate <= high:
             self.fail(f"{value!r} must be {low} to {high} pictures per second", param, ctx)
+        if rate.denominator > 1_000_000 or len(value) > 32:
+            self.fail(f"{value!r} must have terms of at most 1000000", param, ctx)
         return rate
 
 
@@ -110,8 +110,8 @@ class RateType(click.ParamType[Fraction]):
 @click.option(
     "--cheeks",
     type=CheeksType(),
-    default=(90, 90),
-    show_default="90,90",
+    default="90,90",
+    show_default=True,
     help="For --mask jaw: how wide the part between the cheeks is.",
 )
 @click.option(
@@ -155,7 +155,6 @@ def command(
     """
     name = name or file.stem
     preview = preview or Path("out") / f"{file.stem}-preview.png"
-
     wanted = {
         "name": name,
         "face_box": face_box,
