@@ -103,9 +103,11 @@ def verify_command(folder: Path | None, as_json: bool) -> None:
       avatar weights verify --folder /weights --json
     """
     from avatar_inference.musetalk.weights import open_weights
+
+    weights = open_weights(_folder(folder))  # before torch, so that one need not wait to hear of none
+
     from avatar_inference.musetalk.weights.verify import verify_part
 
-    weights = open_weights(_folder(folder))
     for part in weights.sha256:
         numbers = verify_part(weights, part)
         row = {"event": "verified", "part": part, "numbers": numbers, "sha256": weights.sha256[part]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from avatar_core.errors import Reason, WeightsError
 from avatar_inference.musetalk.layout import ModelLayout
 from avatar_inference.musetalk.weights.catalogue import Origin, Part
-from avatar_inference.musetalk.weights.files import typed
+from avatar_inference.musetalk.weights.files import WRITING, typed
 from avatar_inference.musetalk.weights.folder import open_weights
 from avatar_inference.musetalk.weights.record import Source
 
@@ -76,6 +77,8 @@ def fetch(folder: Path, parts: Sequence[Part], bring: Bring, tell: Tell, layout:
         raise typed(error, folder) from None
     with _alone(folder, tell):
         missing = [part for part in parts if not _is_there(folder, part, layout, tell)]
+        for left in folder.glob(f"{WRITING}*"):  # by a process that was killed
+            shutil.rmtree(left)
         if missing:
             _check_converter()
         for part in missing:

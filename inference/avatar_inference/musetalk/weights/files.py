@@ -15,6 +15,8 @@ from avatar_core.errors import Reason, WeightsError
 
 MAX_HEADER_BYTES = 8 * 1024 * 1024
 """Of a safetensors file; the UNet's, the largest, has 80 kB."""
+WRITING = ".writing-"
+"""How folders begin in which files are made."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -60,7 +62,7 @@ def appearing(path: Path) -> Iterator[Path]:
         WeightsError: DiskFull, or WeightsInvalid when the folder can't be written to.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=WRITING, dir=path.parent) as folder:
             whole = Path(folder) / path.name
             yield whole
             whole.chmod(0o644)  # safetensors keeps it from other users, who may run the server
