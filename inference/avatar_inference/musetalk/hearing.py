@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avatar_core.errors import InferenceError, Reason
 from avatar_inference.musetalk.audio import Ear
 from avatar_inference.musetalk.layout import BLOCK_SAMPLES
 
@@ -53,6 +54,7 @@ class Hearing:
         self._ear = ear
         self._device = device
         self._wanted: SimpleQueue[_Wanted | None] = SimpleQueue()
+        self._asking, self._closed = Lock(), False
         Thread(target=self._work, name="hearing", daemon=True).start()
 
     def encode(self, sound: NDArray[np.float32], rows: int) -> Encoded:
@@ -61,14 +63,22 @@ class Hearing:
         Args:
             sound: float32 [n], 1 to 480000 samples at 16 kHz, -1..1; silence follows up to 30 s.
             rows: how many to keep, those of the sound.
+
+        Raises:
+            InferenceError: InferenceUnavailable after `close`.
         """
         wanted = _Wanted(sound, rows)
-        self._wanted.put(wanted)
+        with self._asking:
+            if self._closed:  # nobody would ever answer
+                raise InferenceError(Reason.INFERENCE_UNAVAILABLE, "the server is shutting down")
+            self._wanted.put(wanted)
         return wanted.result.result()
 
     def close(self) -> None:
         """Ends the thread once everything asked for is done."""
-        self._wanted.put(None)
+        with self._asking:
+            self._closed = True
+            self._wanted.put(None)
 
     def _work(self) -> None:
         while (first := self._wanted.get()) is not None:

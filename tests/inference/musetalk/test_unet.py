@@ -15,13 +15,14 @@ from torch import Tensor
 
 from avatar_inference.musetalk.audio import positions
 from avatar_inference.musetalk.layout import TINY
+from avatar_inference.musetalk.model import empty_networks
 from avatar_inference.musetalk.unet import OneStepUNet
 
 Expected = dict[str, NDArray[Any]]
 
 
 def weighted() -> UNet2DConditionModel:
-    return reading.filled(UNet2DConditionModel(**TINY.unet()), seeded.weights, cases.UNET_SEED)
+    return reading.filled(empty_networks(TINY)[0], seeded.weights, cases.UNET_SEED)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def given() -> tuple[Tensor, Tensor]:
 
 
 def test_names_and_shapes_are_the_checkpoints(expected: Expected) -> None:
-    found = seeded.listing(reading.shapes(UNet2DConditionModel(**TINY.unet())))
+    found = seeded.listing(reading.shapes(empty_networks(TINY)[0]))
     assert sorted(found) == sorted(expected["names"])
 
 

@@ -15,13 +15,14 @@ from tests.inference.musetalk.expected import reading, seeded
 from torch import Tensor
 
 from avatar_inference.musetalk.layout import TINY
+from avatar_inference.musetalk.model import empty_networks
 from avatar_inference.musetalk.vae import CropDecoder, CropEncoder, masked, normalize
 
 Expected = dict[str, NDArray[Any]]
 
 
 def weighted() -> AutoencoderKL:
-    return reading.filled(AutoencoderKL(**TINY.vae()), cases.vae_weights, cases.VAE_SEED)
+    return reading.filled(empty_networks(TINY)[1], cases.vae_weights, cases.VAE_SEED)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def latents() -> Tensor:
 
 
 def test_names_and_shapes_are_the_checkpoints(expected: Expected) -> None:
-    found = seeded.listing(reading.shapes(AutoencoderKL(**TINY.vae())))
+    found = seeded.listing(reading.shapes(empty_networks(TINY)[1]))
     assert sorted(found) == sorted(expected["names"])
 
 

@@ -1,4 +1,4 @@
-"""What the sound and the drawing networks are given, by those who make expectations and by the tests alike."""
+"""What the networks that hear and draw are given, by those who make expectations and by the tests alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REAL_RATES = (15, 25)
 
 
 def sound(samples: int) -> NDArray[np.float32]:
-    """-1..1: a triangle wave that rises in pitch, in syllables, over faint noise. No libm, so no last bits."""
+    """-1..1: a rising triangle wave in syllables over faint noise. No libm, so it is everywhere the same."""
     at = np.arange(samples, dtype=np.int64)
     phase = (at * (200 + at // 4_000)) % 16_000
     wave = np.abs(phase - 8_000).astype(np.float32) / np.float32(4_000) - np.float32(1)

@@ -5,8 +5,8 @@ PYTHONPATH holding it and inference/:
 
     python tests/inference/musetalk/expected/make_vae.py MUSETALK
 
-where MUSETALK is a checkout of MuseTalk at 0a89dec. It samples latents without a seed; here the mode stands in
-for the sample, which is all that is changed.
+where MUSETALK is a checkout of MuseTalk at 0a89dec. It samples latents without a seed; here the mode stands
+in for the sample, which is all that is changed.
 """
 
 from __future__ import annotations
