@@ -122,8 +122,9 @@ def _look(source: Source, options: PrepareOptions, finders: Finders, progress: P
     scan = scan_source(source, finder, options.face_index, progress, lambda picture, face: None)
     check_scan(scan, options.face_index, source.scale)
     faces = [None if row is None else _box(row) for row in settle(scan, _row)]
-    # MuseTalk shows the network the whole picture, as if it held one person.
-    alone = not any(len(look.faces) > 1 for look in scan.looks)
+    # MuseTalk shows the network the whole picture, as if it held one person. Who says where the face is may
+    # have others in the picture.
+    alone = options.face_box is None and not any(len(look.faces) > 1 for look in scan.looks)
     assert finders.points is not None
     points: list[FacePoints | None] = []
     for index, (_, picture, _) in enumerate(source.frames()):
