@@ -1,4 +1,4 @@
-"""UNet, positions and decoder as one, on the CPU, against diffusers' own modules put together as published."""
+"""UNet, positions, decoder as one, on the CPU, against diffusers' own modules put together as published."""
 
 from __future__ import annotations
 
