@@ -22,6 +22,7 @@ _FOLDER = click.option(
     envvar="AVATAR_WEIGHTS",
     help="Where weights lie.  [default: $AVATAR_WEIGHTS or avatar-operator/weights in the data folder]",
 )
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
@@ -93,18 +94,43 @@ def fetch_command(
 
 @command.command("verify")
 @_FOLDER
+@click.option("--golden", is_flag=True, help="Draw with them too, and write a report; see below.")
+@click.option("--picture", type=_FILE, help="--golden: a photograph of one face.")
+@click.option("--landmarks", type=_FILE, help="--golden: JSON of its 68 points.")
+@click.option("--audio", type=_FILE, help="--golden: sound.  [default: the built-in voice]")
+@click.option(
+    "--reference",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="--golden: PNG frames that the published code rendered of picture and audio.",
+)
+@click.option(
+    "--out", default="out", show_default=True, type=click.Path(path_type=Path), help="--golden: folder."
+)
+@click.option("--device", default="auto", show_default=True, type=NearChoice(["auto", "cpu", "cuda"]))
+@click.option("--precision", default="fp32", show_default=True, type=NearChoice(["fp32", "fp16", "bf16"]))
 @_JSON
-def verify_command(folder: Path | None, as_json: bool) -> None:
+def verify_command(folder: Path | None, golden: bool, as_json: bool, **flags: Any) -> None:
     """Compare every part with its hash and its network, and look for values that are not finite.
+
+    With --golden a photograph is made to speak as well. That gives golden.json and golden.png in --out: a
+    sheet of frames to look at, how late the lips are, and with --reference how far the frames are from those
+    of the published code (its real-time script, mask jaw, VAE by mode, 25 fps, frames as PNG).
 
     \b
     Examples:
       avatar weights verify
       avatar weights verify --folder /weights --json
+      avatar weights verify --golden --picture portrait.jpg
+      avatar weights verify --golden --picture portrait.jpg --audio speech.wav --reference upstream/
     """
     from avatar_inference.musetalk.weights import open_weights
 
     weights = open_weights(_folder(folder))  # before torch, so that one need not wait to hear of none
+    if golden:
+        from avatar_cli.golden import run_golden
+
+        run_golden(weights.folder, as_json=as_json, **flags)
+        return
 
     from avatar_inference.musetalk.weights.verify import verify_part
 
