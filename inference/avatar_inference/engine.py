@@ -82,7 +82,7 @@ class RepaintOptions:
             the square about the face, 0 to 256.
         margin: pixels of the source below the chin, 0 to 400; None takes 10 in pictures up to 720p and, in
             larger ones, as much as 10 of the 256 pixels of a crop.
-        shift: pixels of the source by which the upper border of the repainted half is moved down, -400 to 400.
+        shift: pixels of the source by which the repainted half's upper border is moved down, -400 to 400.
         still_ends: cut off up to half a second at either end so that the motion turns round at rest.
     """
 

@@ -1,4 +1,4 @@
-"""Flags that say how an inference server draws; the same ones wherever a command starts a server of its own."""
+"""Flags that say how an inference server draws; the same wherever a command starts a server of its own."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Delivery:
     """
 
     server: str | None = None
-    engine: EngineFlags = EngineFlags()
+    engine: EngineFlags = field(default_factory=EngineFlags)
     server_ca: Path | None = None
     avatar: str | None = None
     store: str | None = None

@@ -1,4 +1,4 @@
-"""Sound to what the UNet hears: log-mel spectrum, the five hidden states of whisper-tiny's encoder, positions.
+"""Sound to what the UNet hears: log-mel spectrum, five hidden states of whisper-tiny's encoder, positions.
 
 The encoder always sees 30 s. It attends to all of them, the silence after the sound included, so the same
 sound at another place among the 30 s gives slightly different states.

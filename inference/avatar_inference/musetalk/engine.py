@@ -24,17 +24,18 @@ from avatar_inference.engine import (
     PrepareOptions,
     PrepareProgress,
 )
-from avatar_inference.musetalk.audio import Ear, empty_encoder
+from avatar_inference.musetalk.audio import Ear
 from avatar_inference.musetalk.finders import load_finders
 from avatar_inference.musetalk.hearing import Hearing
 from avatar_inference.musetalk.layout import LATENT_SIDE
 from avatar_inference.musetalk.listener import AlignedListener, UpstreamListener
-from avatar_inference.musetalk.model import MouthModel, Painter, Precision, empty_networks
+from avatar_inference.musetalk.model import MouthModel, Painter, Precision
 from avatar_inference.musetalk.picture import exact
 from avatar_inference.musetalk.prepare import prepare_repaint
 from avatar_inference.musetalk.settings import MuseTalkSettings
 from avatar_inference.musetalk.vae import CropEncoder
 from avatar_inference.musetalk.weights import Weights, open_weights
+from avatar_inference.musetalk.weights.modules import loaded_module
 from avatar_inference.musetalk.windows import Windows
 
 LATENTS_ARRAY = "latents"
@@ -84,7 +85,11 @@ class MuseTalkEngine:
         """Makes a bundle from a photograph or video. Raises InvalidInputError with NoFace, SeveralFaces, …"""
         # Loaded anew each time: preparing is rare, and they would hold half a GiB of the device.
         finders = load_finders(self._settings.weights, self._device, options, self._encode)
-        return prepare_repaint(source, options, finders, progress)
+        self._encoder.to(self._device)
+        try:
+            return prepare_repaint(source, options, finders, progress)
+        finally:
+            self._encoder.to("cpu")  # preparing is rare, and the device's memory is for drawing
 
     def load(self, bundle: Bundle) -> Latents:
         """The bundle's latents, on the device.
@@ -94,7 +99,7 @@ class MuseTalkEngine:
         """
         if bundle.engine != self.name:
             raise invalid(
-                f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}; serve it with that one"
+                f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}; serve it so"
             )
         found = bundle.arrays.get(LATENTS_ARRAY)
         shape = (len(bundle.pictures), 8, LATENT_SIDE, LATENT_SIDE)
@@ -132,20 +137,16 @@ class MuseTalkEngine:
         """uint8 RGB [B, 256, 256, 3] to float16 [B, 8, 32, 32]; see `CropEncoder`."""
         with exact(self._device):  # the same crops give the same bundle
             latents = self._encoder(torch.from_numpy(crops).to(self._device))
-        return latents.to("cpu", torch.float16).numpy()
+        return np.asarray(latents.to("cpu", torch.float16).numpy(), np.float16)
 
 
 def _networks(
     weights: Weights, device: torch.device, precision: Precision
 ) -> tuple[MouthModel, CropEncoder, Hearing]:
-    """Everything that draws and hears, loaded once. The VAE's encoder stays in fp32: preparing is rare."""
-    layout = weights.layout
-    unet, vae = empty_networks(layout)
-    ears = empty_encoder(layout)
-    for part, module in (("unet", unet), ("vae", vae), ("whisper", ears)):
-        weights.load(part, module)
-    encoder = CropEncoder(vae).to(device)
-    model = MouthModel(Painter(unet, vae, layout.width), device, precision)
+    """Everything that draws and hears, loaded once. The VAE's encoder stays in fp32 on the CPU."""
+    unet, vae, ears = (loaded_module(weights, part) for part in ("unet", "vae", "whisper"))
+    encoder = CropEncoder(vae)
+    model = MouthModel(Painter(unet, vae, weights.layout.width), device, precision)
     ear = Ear(ears).to(device)
     ear.encoder.to(precision.dtype)
     return model, encoder, Hearing(ear, device)

@@ -19,7 +19,6 @@ from avatar_inference.musetalk.weights.folder import fetch_command
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 Latents = NDArray[np.float16]
 """float16 [B, 8, 32, 32]."""
@@ -74,17 +73,18 @@ def load_finders(folder: Path, device: torch.device, options: PrepareOptions, en
     from avatar_inference.musetalk.faces import FaceFinder
     from avatar_inference.musetalk.labels import FaceParser
     from avatar_inference.musetalk.points import PointFinder
+    from avatar_inference.musetalk.weights.modules import loaded_module
 
     weights = open_weights(folder)
     points, faces, labels = None, None, None
     if options.repaint.landmarks is None:
         _need(weights, "landmarks", "looking for a face", "give its points with --landmarks FILE")
-        points = PointFinder(_network(weights, "landmarks"), device)
+        points = PointFinder(loaded_module(weights, "landmarks"), device)
         if weights.has("detector"):
-            faces = FaceFinder(_network(weights, "detector"), device)
+            faces = FaceFinder(loaded_module(weights, "detector"), device)
     if options.repaint.mask != "landmarks":
         _need(weights, "parser", f"the mask {options.repaint.mask!r}", "take --mask landmarks")
-        labels = FaceParser(_network(weights, "parser"), device)
+        labels = FaceParser(loaded_module(weights, "parser"), device)
     return Finders(encode, points, faces, labels)
 
 
@@ -95,11 +95,3 @@ def _need(weights: Weights, part: str, what: str, instead: str) -> None:
             f"{what} needs the part {part}, which is not in {weights.folder}; run `{command}`, or {instead}"
         )
         raise WeightsError(Reason.WEIGHTS_MISSING, message)
-
-
-def _network(weights: Weights, part: str) -> nn.Module:
-    from avatar_inference.musetalk.weights.modules import empty_module
-
-    network = empty_module(part, weights.layout).to_empty(device="cpu")
-    weights.load(part, network)
-    return network

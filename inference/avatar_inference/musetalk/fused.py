@@ -28,7 +28,7 @@ PROGRAMS = 512
 
 
 @triton.jit
-def _statistics(  # type: ignore[no-untyped-def]
+def _statistics(
     x, means, squares, rows, channels, PIECE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):
     """Mean and sum of squared differences of each channel in one piece of rows.
@@ -55,7 +55,7 @@ def _statistics(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _scales(  # type: ignore[no-untyped-def]
+def _scales(
     means, squares, bias, weight, offset, scale, shift, channels, eps,
     PIECE: tl.constexpr, PIECES: tl.constexpr, GROUP: tl.constexpr, WIDE: tl.constexpr, DEEP: tl.constexpr,
 ):  # fmt: skip
@@ -91,7 +91,7 @@ def _scales(  # type: ignore[no-untyped-def]
 @triton.jit
 def _apply(
     x, scale, shift, y, rows, channels, PIECE: tl.constexpr, COLUMNS: tl.constexpr, SILU: tl.constexpr
-):  # type: ignore[no-untyped-def]
+):
     """y = act(x * scale + shift)."""
     piece, image = tl.program_id(0), tl.program_id(2)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
@@ -108,7 +108,7 @@ def _apply(
 
 
 @triton.jit
-def _sum(x, bias, residual, count, channels, SIZE: tl.constexpr):  # type: ignore[no-untyped-def]
+def _sum(x, bias, residual, count, channels, SIZE: tl.constexpr):
     """x += bias + residual."""
     at = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
     inside = at < count

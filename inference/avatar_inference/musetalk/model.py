@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -63,7 +64,7 @@ class Painter(nn.Module):
 
         The tokens' positions are added here, in that dtype.
         """
-        return self.decoder(self.unet(latents, tokens + self.positions))
+        return cast("Tensor", self.decoder(self.unet(latents, tokens + self.positions)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,7 @@ class MouthModel:
             from avatar_inference.musetalk.fused import fuse
 
             fuse(painter)
-            torch.backends.cudnn.benchmark = True
-        self.painter = painter.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)
+        self.painter = painter.to(device, self.dtype).to(memory_format=torch.channels_last)
         self._recordings: dict[int, _Recording] = {}
         self._pool = torch.cuda.graph_pool_handle() if self._recorded else None
 
@@ -116,7 +116,7 @@ class MouthModel:
         latents = latents.to(self.dtype, memory_format=torch.channels_last)
         tokens = tokens.to(self.dtype)
         if not self._recorded:
-            return self.painter(latents, tokens)
+            return cast("Tensor", self.painter(latents, tokens))
         recording = self._recordings.get(len(latents)) or self._record(len(latents))
         recording.latents.copy_(latents)
         recording.tokens.copy_(tokens)
@@ -135,7 +135,7 @@ class MouthModel:
 
     def _record(self, batch: int) -> _Recording:
         latents, tokens = self._blank(batch)
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(3):  # libraries choose their kernels and allocate before the recording

@@ -1,6 +1,7 @@
 """The UNet, once, at t = 0: what a face's lower half looks like, as a latent, while this sound is heard.
 
-MuseTalk has no diffusion loop: the network of Stable Diffusion 1.4 is trained to give the clean latent at once.
+MuseTalk has no diffusion loop: the network of Stable Diffusion 1.4 was trained to give the clean latent
+at once.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from torch import Tensor, nn
 class OneStepUNet(nn.Module):
     """diffusers' UNet2DConditionModel with its time embedding at t = 0 folded into biases.
 
-    A residual block adds proj(silu(e(t))) to its first convolution; with t always 0 that is a constant of each
-    channel, so it joins the convolution's bias. Nothing else changes.
+    A residual block adds proj(silu(e(t))) to its first convolution; with t always 0 that is a constant of
+    each channel, so it joins the convolution's bias. Nothing else changes.
 
     Args:
         unet: weights loaded, in float32 (folding in half precision would round twice). It is taken over and
@@ -60,7 +61,7 @@ class OneStepUNet(nn.Module):
 
 
 def _call(block: nn.Module, hidden: Tensor, tokens: Tensor, **more: Any) -> Any:
-    """A block with cross-attention hears the tokens, one without does not. None stands for the folded time."""
+    """A block with cross-attention hears the tokens. None stands for the folded time."""
     if getattr(block, "has_cross_attention", False):
         more["encoder_hidden_states"] = tokens
     return block(hidden, temb=None, **more)

@@ -52,7 +52,9 @@ class PreviewEngine:
             InvalidInputError: AvatarInvalid, when another engine prepared the bundle, or it is not whole.
         """
         if bundle.engine != self.name:
-            raise invalid(f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}; serve it with that one")
+            raise invalid(
+                f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}; serve it so"
+            )
         if HEAD_ARRAY in bundle.arrays:
             return RigFace(bundle)
         from avatar_inference.preview.warp import PhotoFace

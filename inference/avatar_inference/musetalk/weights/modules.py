@@ -13,6 +13,7 @@ from avatar_inference.musetalk.layout import ModelLayout
 from avatar_inference.musetalk.model import empty_networks
 from avatar_inference.musetalk.rtmpose import RtmPose
 from avatar_inference.musetalk.s3fd import S3fd
+from avatar_inference.musetalk.weights.folder import Weights
 
 
 def empty_module(part: str, layout: ModelLayout) -> nn.Module:
@@ -34,7 +35,18 @@ def fresh_module(part: str, layout: ModelLayout) -> nn.Module:
     if part in ("unet", "vae"):
         return cast("nn.Module", empty_networks(layout)[("unet", "vae").index(part)])
     if part == "whisper":
-        return empty_encoder(layout)
+        return cast("nn.Module", empty_encoder(layout))
     finders: dict[str, type[RtmPose | S3fd | BiSeNet]]
     finders = {"landmarks": RtmPose, "detector": S3fd, "parser": BiSeNet}
     return finders[part](layout.finder_width).eval()
+
+
+def loaded_module(weights: Weights, part: str) -> nn.Module:
+    """A part's network on the CPU in float32, its weights loaded; nothing is initialised in vain.
+
+    Raises:
+        WeightsError: WeightsMissing or WeightsInvalid.
+    """
+    module = empty_module(part, weights.layout).to_empty(device="cpu")
+    weights.load(part, module)
+    return module

@@ -52,7 +52,7 @@ def _spread_pixels(vae: nn.Module) -> None:
     from avatar_inference.musetalk.vae import CropDecoder
 
     latents = torch.randn(2, 4, LATENT_SIDE, LATENT_SIDE) / LATENT_SCALE
-    decoder = CropDecoder(vae)  # type: ignore[arg-type]
+    decoder = CropDecoder(vae)
     with torch.inference_mode():
         spread = decoder.decoder(decoder.post_quant_conv(latents)).std().item()
     with torch.no_grad():
