@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -173,6 +173,20 @@ def line(news: News) -> str:
     share = f" {news.done / 1e6:,.0f} of {news.total / 1e6:,.0f} MB" if news.total else ""
     told = f"{news.part}: {news.stage}{share}" if news.part else str(news.stage)
     return f"{told}: {news.note}" if news.note else told
+
+
+def entry(row: dict[str, Any]) -> str:
+    """One part in the list, as lines."""
+    mark, color = {"here": ("✓", "green"), "missing": ("-", "yellow"), "damaged": ("✗", "red")}[row["state"]]
+    size = f"{row['bytes'] / 1e6:,.0f} MB"
+    lines = [
+        f"{click.style(mark, fg=color)} {row['part']:<10} {size:>9}  {row['purpose']}; {row['state']}",
+        f"{'':<23} licence: {row['licence']}",
+        f"{'':<23} from {row['repository']}@{row['revision'][:12]}, {row['file']}",
+    ]
+    if row["caution"]:
+        lines.append(f"{'':<23} left out unless asked for (--with {row['part']}): {row['caution']}")
+    return "\n".join(lines)
 
 
 def choose(*, as_json: bool) -> Display:

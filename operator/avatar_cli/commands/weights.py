@@ -131,6 +131,8 @@ def verify_command(folder: Path | None, golden: bool, as_json: bool, **flags: An
 
         run_golden(weights.folder, as_json=as_json, **flags)
         return
+    if any(flags[name] for name in ("picture", "landmarks", "audio", "reference")):
+        raise click.UsageError("--picture, --landmarks, --audio and --reference belong to --golden")
 
     from avatar_inference.musetalk.weights.verify import verify_part
 
@@ -161,9 +163,12 @@ def convert_command(part: str, file: Path, folder: Path | None) -> None:
     from avatar_inference.musetalk.layout import MUSETALK
     from avatar_inference.musetalk.weights import write_weights
     from avatar_inference.musetalk.weights.convert import read_part
+    from avatar_inference.musetalk.weights.lock import alone
 
     folder = _folder(folder)
-    write_weights(folder, {part: read_part(part, file, MUSETALK)}, MUSETALK)
+    tensors = read_part(part, file, MUSETALK)
+    with alone(folder, lambda: click.echo(f"another process is bringing weights into {folder}", err=True)):
+        write_weights(folder, {part: tensors}, MUSETALK)
     click.echo(f"{part} is in {folder}; it has no known origin.")
 
 
@@ -178,12 +183,13 @@ def list_command(folder: Path | None, as_json: bool) -> None:
       avatar weights list
       avatar weights list --json | jq 'select(.state != "here") | .part'
     """
+    from avatar_cli.weights_display import entry
     from avatar_inference.musetalk.weights.catalogue import PARTS
 
     folder = _folder(folder)
     rows = [_row(part, _state(folder, part.name)) for part in PARTS]
     for row in rows:
-        click.echo(json.dumps(row, ensure_ascii=False) if as_json else _as_text(row))
+        click.echo(json.dumps(row, ensure_ascii=False) if as_json else entry(row))
     if not as_json:
         click.echo(f"\nFolder: {folder}")
 
@@ -240,16 +246,3 @@ def _row(part: Part, state: str) -> dict[str, Any]:
         "file": origin.file,
         "sha256": origin.sha256,
     }
-
-
-def _as_text(row: dict[str, Any]) -> str:
-    mark, color = {"here": ("✓", "green"), "missing": ("-", "yellow"), "damaged": ("✗", "red")}[row["state"]]
-    size = f"{row['bytes'] / 1e6:,.0f} MB"
-    lines = [
-        f"{click.style(mark, fg=color)} {row['part']:<10} {size:>9}  {row['purpose']}; {row['state']}",
-        f"{'':<23} licence: {row['licence']}",
-        f"{'':<23} from {row['repository']}@{row['revision'][:12]}, {row['file']}",
-    ]
-    if row["caution"]:
-        lines.append(f"{'':<23} left out unless asked for (--with {row['part']}): {row['caution']}")
-    return "\n".join(lines)

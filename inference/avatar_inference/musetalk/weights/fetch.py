@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,13 +12,12 @@ from pathlib import Path
 from avatar_core.errors import Reason, WeightsError
 from avatar_inference.musetalk.layout import ModelLayout
 from avatar_inference.musetalk.weights.catalogue import Origin, Part
-from avatar_inference.musetalk.weights.files import WRITING, typed
+from avatar_inference.musetalk.weights.files import WRITING
 from avatar_inference.musetalk.weights.folder import open_weights
+from avatar_inference.musetalk.weights.lock import alone
 from avatar_inference.musetalk.weights.record import Source
 
 DOWNLOADS = "downloads"
-MAX_LOCAL_FILES = 100_000
-_LOCK_EVERY = 0.5
 
 
 class Stage(StrEnum):
@@ -71,46 +67,19 @@ def fetch(folder: Path, parts: Sequence[Part], bring: Bring, tell: Tell, layout:
         WeightsError: WeightsUnavailable, WeightsInvalid, WeightsMissing (a local folder lacks a file),
             DiskFull, MissingDependency. What was brought before stays.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise typed(error, folder) from None
-    with _alone(folder, tell):
-        missing = [part for part in parts if not _is_there(folder, part, layout, tell)]
+    missing = [part for part in parts if not _is_there(folder, part, layout, tell)]
+    if not missing:  # nor is anything written then: the folder may be read-only
+        return
+    _check_converter()
+    note = f"another process is bringing weights into {folder}"
+    with alone(folder, lambda: tell(News("", Stage.WAITING, note=note))):
         for left in folder.glob(f"{WRITING}*"):  # by a process that was killed
             shutil.rmtree(left)
-        if missing:
-            _check_converter()
         for part in missing:
-            origin, path = bring(part, tell)
-            tell(News(part.name, Stage.CONVERTING))
-            _convert(folder, part, origin, path, layout)
-            if path.parent == folder / DOWNLOADS:
-                path.unlink()
-            tell(News(part.name, Stage.READY))
-        if missing and (folder / DOWNLOADS).is_dir() and not any((folder / DOWNLOADS).iterdir()):
+            if not _is_there(folder, part, layout, tell):
+                _bring(folder, part, bring, tell, layout)
+        if (folder / DOWNLOADS).is_dir() and not any((folder / DOWNLOADS).iterdir()):
             (folder / DOWNLOADS).rmdir()
-
-
-@contextmanager
-def _alone(folder: Path, tell: Tell) -> Iterator[None]:
-    """Lets one process at a time work in a folder. The lock goes with its process, however that ends."""
-    try:
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise typed(error, folder / ".lock") from None
-    with lock:
-        told = False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not told:
-                    tell(News("", Stage.WAITING, note=f"another process is bringing weights into {folder}"))
-                told = True
-                time.sleep(_LOCK_EVERY)
-        yield
 
 
 def _is_there(folder: Path, part: Part, layout: ModelLayout, tell: Tell) -> bool:
@@ -139,15 +108,14 @@ def _check_converter() -> None:
         raise WeightsError(Reason.MISSING_DEPENDENCY, message)
 
 
-def _convert(folder: Path, part: Part, origin: Origin, path: Path, layout: ModelLayout) -> None:
+def _bring(folder: Path, part: Part, bring: Bring, tell: Tell, layout: ModelLayout) -> None:
     from avatar_inference.musetalk.weights.convert import read_part
     from avatar_inference.musetalk.weights.writing import write_weights
 
-    source = Source(
-        repository=origin.repository,
-        revision=origin.revision,
-        file=origin.file,
-        bytes=origin.bytes,
-        sha256=origin.sha256,
-    )
+    origin, path = bring(part, tell)
+    tell(News(part.name, Stage.CONVERTING))
+    source = Source(**asdict(origin))
     write_weights(folder, {part.name: read_part(part.name, path, layout)}, layout, {part.name: source})
+    if path.parent == folder / DOWNLOADS:
+        path.unlink()
+    tell(News(part.name, Stage.READY))
