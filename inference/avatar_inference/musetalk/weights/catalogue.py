@@ -121,7 +121,7 @@ PARTS = (
                 "0d9408b13cd863c4e95a149dd31232f88f2a12aa6cf8964ed74d7d97748c7a07",
             ),
         ),
-        licence="Apache-2.0",
+        licence="Apache-2.0, says its publisher; trained on COCO-WholeBody, whose terms allow research only",
     ),
     Part(
         name="detector",
