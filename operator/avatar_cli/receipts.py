@@ -46,12 +46,16 @@ def as_text(made: Made) -> str:
         "video": f"{size}, {video.frames} frames at {video.fps}/s, {video.seconds:.1f} s, {kilobytes:.0f} kB",
         "reply": _shortened(receipt.reply) if made.session.spec.prompt else "",
         "spoken": _spoken(receipt),
-        "engine": ", ".join([receipt.engine, *receipt.notes]),
+        "engine": ", ".join([receipt.engine, *_windows(receipt), *receipt.notes]),
         "weights": ", ".join(f"{part} {sha256[:12]}" for part, sha256 in receipt.weights.items()),
         "avatar": receipt.avatar,
     }
     rows = [f"  {name:<8} {text}" for name, text in facts.items() if text]
     return "\n".join([made.where, *rows, *_timing_rows(receipt)])
+
+
+def _windows(receipt: Receipt) -> list[str]:
+    return [f"{receipt.audio_windows} windows"] if receipt.audio_windows else []
 
 
 def _spoken(receipt: Receipt) -> str:
