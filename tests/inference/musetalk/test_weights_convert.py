@@ -269,6 +269,26 @@ def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
     assert "is compressed" in fails(lambda: read(bomb))
 
 
+def test_an_archive_with_a_password_is_refused(tmp_path: Path) -> None:
+    file = simple(tmp_path)
+    data = bytearray(file.read_bytes())
+    for start in (b"PK\x01\x02", b"PK\x03\x04"):  # the flag that says so, in the directory and at each entry
+        at = -1
+        while (at := data.find(start, at + 1)) >= 0:
+            data[at + (8 if start == b"PK\x01\x02" else 6)] |= 1
+    file.write_bytes(data)
+    assert "encrypted" in fails(lambda: read(file))
+
+
+def test_an_entry_that_lies_before_the_file_is_refused(tmp_path: Path) -> None:
+    file = simple(tmp_path)
+    data = bytearray(file.read_bytes())
+    end = data.rindex(b"PK\x05\x06")
+    data[end + 16 : end + 20] = b"\xff\xff\xff\x7f"  # where the directory begins
+    file.write_bytes(data)
+    fails(lambda: read(file))
+
+
 def test_storages_of_another_size_are_refused(tmp_path: Path) -> None:
     short = rewritten(simple(tmp_path), lambda name, data: data[:-4] if "/data/" in name else data)
     assert "20 bytes instead of 24" in fails(lambda: read(short))

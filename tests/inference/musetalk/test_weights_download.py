@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from tests.support import mirror as faults
+from tests.support.disks import remount, small_disk
 from tests.support.mirror import Mirror, serving
 
 from avatar_core.errors import Reason, WeightsError
@@ -225,17 +226,8 @@ def test_a_link_in_place_of_the_kept_part_is_refused(fetching: Fetching, tmp_pat
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")
-    try:
+    with small_disk(tmp_path / "tiny", "1m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_is_told_with_the_room_that_is_needed(mirror: Mirror, tiny_disk: Path) -> None:
@@ -243,7 +235,7 @@ def test_a_full_disk_is_told_with_the_room_that_is_needed(mirror: Mirror, tiny_d
     error = fetching.fails(Reason.DISK_FULL)
     assert "GB more are needed" in str(error)
     assert 0 < fetching.kept < len(DATA)
-    subprocess.run(["mount", "-o", "remount,size=8m", str(tiny_disk)], check=True)
+    remount(tiny_disk, "size=8m")
     kept = fetching.kept
     assert fetching() == DATA
     assert mirror.ranges[-1] == f"bytes={kept}-"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from tests.support import mirror as faults
+from tests.support.disks import remount, small_disk
 from tests.support.mirror import Mirror, serving
 from tests.support.published import Tensors, networks, publish
 
@@ -226,27 +226,14 @@ def test_two_at_once_fetch_everything_once(world: World) -> None:
     assert [news for news in world.news if news.stage is Stage.WAITING]
 
 
-@pytest.fixture
-def small_disk(world: World) -> Iterator[World]:
-    """The folder is a file system of its own."""
-    world.folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(world.folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield world
-    finally:
-        subprocess.run(["umount", str(world.folder)], check=True)
-
-
-def test_a_read_only_folder_does_when_everything_is_there(small_disk: World) -> None:
-    small_disk.fetch("unet", "detector")
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk.folder)], check=True)
-    small_disk.fetch("unet", "detector")
-    assert small_disk.loads("unet", "detector")
-    with pytest.raises(WeightsError, match="can't be written: Read-only file system"):
-        small_disk.fetch("parser")
+def test_a_read_only_folder_does_when_everything_is_there(world: World) -> None:
+    with small_disk(world.folder, "64m"):
+        world.fetch("unet", "detector")
+        remount(world.folder, "ro")
+        world.fetch("unet", "detector")
+        assert world.loads("unet", "detector")
+        with pytest.raises(WeightsError, match="can't be written: Read-only file system"):
+            world.fetch("parser")
 
 
 def test_too_little_room_is_told_before_anything_is_fetched(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ from avatar_inference.musetalk.weights.files import check_header, invalid, open_
 from avatar_inference.musetalk.weights.pickled import Call
 from avatar_inference.musetalk.weights.record import MAX_PART_BYTES
 from avatar_inference.musetalk.weights.storage import Storages, Stored, open_storages, storage_of
+
+_DAMAGED = (
+    *(ValueError, KeyError, EOFError, struct.error),
+    *(BadZipFile, NotImplementedError, RuntimeError, OSError),  # zipfile: methods, passwords, places
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
             yield checkpoint
     except SafetensorError as error:
         raise invalid(f"{path} can't be read as safetensors: {error}") from None
-    except (ValueError, KeyError, EOFError, BadZipFile, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise invalid(f"{path} can't be read as a checkpoint of torch: {error}") from None
 
 
