@@ -283,8 +283,10 @@ def test_an_archive_with_a_password_is_refused(tmp_path: Path) -> None:
 def test_an_entry_that_lies_before_the_file_is_refused(tmp_path: Path) -> None:
     file = simple(tmp_path)
     data = bytearray(file.read_bytes())
-    end = data.rindex(b"PK\x05\x06")
-    data[end + 16 : end + 20] = b"\xff\xff\xff\x7f"  # where the directory begins
+    end = data.rindex(b"PK\x06\x06")
+    begin = int.from_bytes(data[end + 48 : end + 56], "little")
+    # Were the directory said to begin later than it does, all entries would begin so much earlier.
+    data[end + 48 : end + 56] = (begin + 1000).to_bytes(8, "little")
     file.write_bytes(data)
     fails(lambda: read(file))
 
