@@ -185,7 +185,9 @@ def entry(row: dict[str, Any]) -> str:
         f"{'':<23} from {row['repository']}@{row['revision'][:12]}, {row['file']}",
     ]
     if row["caution"]:
-        lines.append(f"{'':<23} left out unless asked for (--with {row['part']}): {row['caution']}")
+        lines.append(f"{'':<23} mind: {row['caution']}")
+    if row["optional"]:
+        lines.append(f"{'':<23} left out unless asked for: --with {row['part']}")
     return "\n".join(lines)
 
 

@@ -66,7 +66,8 @@ def test_the_list_shows_uses_sizes_licences_and_states(tmp_path: Path) -> None:
     assert rows["unet"]["caution"] is None
     text = avatar("weights", "list", cwd=tmp_path).stdout
     assert "licence: Apache-2.0" in text
-    assert "left out unless asked for (--with parser)" in text
+    assert "left out unless asked for: --with parser" in text
+    assert "mind: its training data, COCO-WholeBody, is for research" in text
     assert text.splitlines()[-1] == f"Folder: {tmp_path / 'data/avatar-operator/weights'}"
 
 
@@ -116,6 +117,13 @@ def test_research_only_parts_are_pointed_out(mirror: Mirror, tmp_path: Path) -> 
     assert ran.exit_code == 0, ran.output
     assert "mind: its training data, CelebAMask-HQ, is for non-commercial research only" in ran.stderr
     assert {"parser", "detector"} <= set(open_weights(tmp_path / "w").sha256)
+
+
+def test_parts_may_be_left_out(mirror: Mirror, tmp_path: Path) -> None:
+    place = ("--folder", str(tmp_path / "w"), "--endpoint", mirror.url)
+    ran = invoke("fetch", *place, "--without", "landmarks, unet")
+    assert ran.exit_code == 0, ran.output
+    assert set(open_weights(tmp_path / "w").sha256) == {"vae", "whisper"}
 
 
 def test_the_endpoint_and_the_token_come_from_the_environment(
@@ -174,6 +182,8 @@ def test_a_checkpoint_of_ones_own_is_converted(mirror: Mirror, tmp_path: Path) -
     ("arguments", "told"),
     [
         (["fetch", "--with", "nose"], "'nose' is none of unet"),
+        (["fetch", "--without", "nose"], "'nose' is none of unet"),
+        (["verify", "--audio", __file__], "belong to --golden"),
         (["fetch", "--from", "/nowhere"], "does not exist"),
         (["convert", "nose", "x"], "nose"),
     ],

@@ -6,6 +6,7 @@ import re
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from avatar_inference.musetalk.layout import TINY, ModelLayout
 from avatar_inference.musetalk.weights import catalogue
-from avatar_inference.musetalk.weights.catalogue import Origin, Part
+from avatar_inference.musetalk.weights.catalogue import Part
 from avatar_inference.musetalk.weights.modules import fresh_module
 
 Tensors = dict[str, Tensor]
@@ -89,8 +90,6 @@ def publish(folder: Path, tensors: Mapping[str, Tensors]) -> tuple[tuple[Part, .
                 save(path, content, legacy=part.name in LEGACY)
             data = path.read_bytes()
             files[f"/{origin.repository}/resolve/{origin.revision}/{origin.file}"] = data
-            origins.append(
-                Origin(origin.repository, origin.revision, origin.file, len(data), sha256(data).hexdigest())
-            )
-        parts.append(Part(part.name, part.purpose, tuple(origins), part.licence, part.caution))
+            origins.append(replace(origin, bytes=len(data), sha256=sha256(data).hexdigest()))
+        parts.append(replace(part, origins=tuple(origins)))
     return tuple(parts), files

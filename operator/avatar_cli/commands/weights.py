@@ -49,6 +49,12 @@ def command() -> None:
     help="Also these, by commas: detector, parser. `avatar weights list` says why they are left out.",
 )
 @click.option(
+    "--without",
+    metavar="PARTS",
+    default="",
+    help="Not these, by commas: landmarks, if you give every avatar's points yourself.",
+)
+@click.option(
     "--from",
     "local",
     metavar="DIR",
@@ -63,7 +69,12 @@ def command() -> None:
 )
 @_JSON
 def fetch_command(
-    folder: Path | None, extra: str, local: Path | None, endpoint: str | None, as_json: bool
+    folder: Path | None,
+    extra: str,
+    without: str,
+    local: Path | None,
+    endpoint: str | None,
+    as_json: bool,
 ) -> None:
     """Bring the weights that are missing, check them and convert them to safetensors; 4.3 GB.
 
@@ -82,7 +93,7 @@ def fetch_command(
     from avatar_inference.musetalk.weights.fetch import fetch
 
     folder = _folder(folder)
-    parts = _wanted(extra)
+    parts = _wanted(_named(extra, "--with"), _named(without, "--without"))
     display = choose(as_json=as_json)
     display.begin(folder, parts)
     try:
@@ -123,6 +134,9 @@ def verify_command(folder: Path | None, golden: bool, as_json: bool, **flags: An
       avatar weights verify --golden --picture portrait.jpg
       avatar weights verify --golden --picture portrait.jpg --audio speech.wav --reference upstream/
     """
+    if not golden and any(flags[name] for name in ("picture", "landmarks", "audio", "reference")):
+        raise click.UsageError("--picture, --landmarks, --audio and --reference belong to --golden")
+
     from avatar_inference.musetalk.weights import open_weights
 
     weights = open_weights(_folder(folder))  # before torch, so that one need not wait to hear of none
@@ -131,8 +145,6 @@ def verify_command(folder: Path | None, golden: bool, as_json: bool, **flags: An
 
         run_golden(weights.folder, as_json=as_json, **flags)
         return
-    if any(flags[name] for name in ("picture", "landmarks", "audio", "reference")):
-        raise click.UsageError("--picture, --landmarks, --audio and --reference belong to --golden")
 
     from avatar_inference.musetalk.weights.verify import verify_part
 
@@ -200,15 +212,22 @@ def _folder(chosen: Path | None) -> Path:
     return chosen or default_folder()
 
 
-def _wanted(extra: str) -> list[Part]:
+def _named(parts: str, flag: str) -> list[str]:
     from avatar_inference.musetalk.weights import catalogue
 
-    names = [name.strip() for name in extra.split(",") if name.strip()]
+    names = [name.strip() for name in parts.split(",") if name.strip()]
     for name in names:
         if name not in catalogue.BY_NAME:
             known = ", ".join(catalogue.BY_NAME)
-            raise click.BadParameter(f"{name!r} is none of {known}", param_hint="--with")
-    return [part for part in catalogue.PARTS if not part.optional or part.name in names]
+            raise click.BadParameter(f"{name!r} is none of {known}", param_hint=flag)
+    return names
+
+
+def _wanted(extra: list[str], without: list[str]) -> list[Part]:
+    from avatar_inference.musetalk.weights import catalogue
+
+    parts = [part for part in catalogue.PARTS if not part.optional or part.name in extra]
+    return [part for part in parts if part.name not in without]
 
 
 def _bring(folder: Path, local: Path | None, endpoint: str | None) -> Bring:
@@ -241,6 +260,7 @@ def _row(part: Part, state: str) -> dict[str, Any]:
         "bytes": origin.bytes,
         "licence": part.licence,
         "caution": part.caution or None,
+        "optional": part.optional,
         "repository": origin.repository,
         "revision": origin.revision,
         "file": origin.file,

@@ -38,7 +38,8 @@ class Part:
         purpose: what it does, for people.
         origins: files that hold the same weights; the first is fetched, the others are taken from a folder.
         licence: as its publisher states it.
-        caution: why it is fetched only when asked for; empty if there is no reason.
+        caution: what to mind before it is used; empty if there is nothing.
+        optional: it is fetched only when asked for; avatars are prepared and drawn without it.
     """
 
     name: str
@@ -46,11 +47,7 @@ class Part:
     origins: tuple[Origin, ...]
     licence: str
     caution: str = ""
-
-    @property
-    def optional(self) -> bool:
-        """Whether the engine draws and avatars can be prepared without it."""
-        return bool(self.caution)
+    optional: bool = False
 
 
 _VAE = ("stabilityai/sd-vae-ft-mse", "31f26fdeee1355a5c34592e401dd41e45d25a493")
@@ -121,7 +118,8 @@ PARTS = (
                 "0d9408b13cd863c4e95a149dd31232f88f2a12aa6cf8964ed74d7d97748c7a07",
             ),
         ),
-        licence="Apache-2.0, says its publisher; trained on COCO-WholeBody, whose terms allow research only",
+        licence="Apache-2.0, says its publisher",
+        caution="its training data, COCO-WholeBody, is for research and non-commercial use only",
     ),
     Part(
         name="detector",
@@ -137,6 +135,7 @@ PARTS = (
         ),
         licence="none named for the weights; the code around them is BSD-3-Clause",
         caution="no licence is named for these weights",
+        optional=True,
     ),
     Part(
         name="parser",
@@ -152,6 +151,7 @@ PARTS = (
         ),
         licence="MIT for the code; trained on CelebAMask-HQ, whose terms allow research only",
         caution="its training data, CelebAMask-HQ, is for non-commercial research only",
+        optional=True,
     ),
 )
 BY_NAME = MappingProxyType({part.name: part for part in PARTS})
