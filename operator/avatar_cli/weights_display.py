@@ -175,6 +175,24 @@ def line(news: News) -> str:
     return f"{told}: {news.note}" if news.note else told
 
 
+def row_of(part: Part, state: str) -> dict[str, Any]:
+    """One part in the list, for programs; `state` is "here", "missing" or "damaged"."""
+    origin = part.origins[0]
+    return {
+        "part": part.name,
+        "state": state,
+        "purpose": part.purpose,
+        "bytes": origin.bytes,
+        "licence": part.licence,
+        "caution": part.caution or None,
+        "optional": part.optional,
+        "repository": origin.repository,
+        "revision": origin.revision,
+        "file": origin.file,
+        "sha256": origin.sha256,
+    }
+
+
 def entry(row: dict[str, Any]) -> str:
     """One part in the list, as lines."""
     mark, color = {"here": ("✓", "green"), "missing": ("-", "yellow"), "damaged": ("✗", "red")}[row["state"]]

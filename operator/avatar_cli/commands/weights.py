@@ -195,11 +195,11 @@ def list_command(folder: Path | None, as_json: bool) -> None:
       avatar weights list
       avatar weights list --json | jq 'select(.state != "here") | .part'
     """
-    from avatar_cli.weights_display import entry
+    from avatar_cli.weights_display import entry, row_of
     from avatar_inference.musetalk.weights.catalogue import PARTS
 
     folder = _folder(folder)
-    rows = [_row(part, _state(folder, part.name)) for part in PARTS]
+    rows = [row_of(part, _state(folder, part.name)) for part in PARTS]
     for row in rows:
         click.echo(json.dumps(row, ensure_ascii=False) if as_json else entry(row))
     if not as_json:
@@ -249,20 +249,3 @@ def _state(folder: Path, part: str) -> str:
         return "here" if open_weights(folder).has(part) else "missing"
     except AvatarError as error:
         return "missing" if error.reason == "WeightsMissing" else "damaged"
-
-
-def _row(part: Part, state: str) -> dict[str, Any]:
-    origin = part.origins[0]
-    return {
-        "part": part.name,
-        "state": state,
-        "purpose": part.purpose,
-        "bytes": origin.bytes,
-        "licence": part.licence,
-        "caution": part.caution or None,
-        "optional": part.optional,
-        "repository": origin.repository,
-        "revision": origin.revision,
-        "file": origin.file,
-        "sha256": origin.sha256,
-    }
