@@ -55,7 +55,8 @@ class Hearing:
         self._device = device
         self._wanted: SimpleQueue[_Wanted | None] = SimpleQueue()
         self._asking, self._closed = Lock(), False
-        Thread(target=self._work, name="hearing", daemon=True).start()
+        self._thread = Thread(target=self._work, name="hearing", daemon=True)
+        self._thread.start()
 
     def encode(self, sound: NDArray[np.float32], rows: int) -> Encoded:
         """Hidden states of a block; the calling thread waits. Thread-safe.
@@ -75,10 +76,14 @@ class Hearing:
         return wanted.result.result()
 
     def close(self) -> None:
-        """Ends the thread once everything asked for is done."""
+        """Ends the thread once everything asked for is done, and waits for that.
+
+        A thread that lets go of torch's things while the interpreter is taken down would abort the process.
+        """
         with self._asking:
             self._closed = True
             self._wanted.put(None)
+        self._thread.join()
 
     def _work(self) -> None:
         while (first := self._wanted.get()) is not None:

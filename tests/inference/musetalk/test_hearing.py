@@ -124,11 +124,14 @@ def test_a_failure_reaches_every_one_who_waits_and_the_thread_goes_on() -> None:
 
 def test_what_was_asked_before_the_end_is_answered_and_later_calls_are_refused() -> None:
     watched = Watched()
-    with hearing(watched) as made, ThreadPoolExecutor(3) as pool:
+    with hearing(watched) as made, ThreadPoolExecutor(4) as pool:
         asked = ask(pool, made, watched, [sound(number) for number in range(3)])
-        made.close()
+        closing = pool.submit(made.close)
+        wait_for(lambda: made._closed)
         watched.go_on.set()
-        assert [each.result(10).states.shape[0] for each in asked] == [50] * 3
+        closing.result(10)
+        assert not made._thread.is_alive()
+        assert [each.result(0).states.shape[0] for each in asked] == [50] * 3
         with pytest.raises(InferenceError) as caught:
             made.encode(sound(0), 50)
     assert caught.value.reason is Reason.INFERENCE_UNAVAILABLE
