@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 from tests.cli.test_prepare import avatar
-from tests.support.landmarks import ASTRONAUT, write_landmarks, write_talker
+from tests.support.landmarks import ASTRONAUT, write_landmarks
 from tests.support.portraits import astronaut, save
 
 from avatar_cli.commands.prepare import command as prepare
@@ -24,35 +22,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     random_weights(folder, TINY, 7)
     return folder
-
-
-@pytest.mark.slow
-def test_an_eight_second_clip_becomes_an_avatar_that_speaks(tmp_path: Path, weights: Path) -> None:
-    write_talker(tmp_path)
-    engine = ("--engine", "musetalk", "--weights", str(weights))
-    arguments = ("prepare", "talker.mkv", "--landmarks", "talker.json", *engine, "--json")
-    made = json.loads(avatar(*arguments, cwd=tmp_path).stdout.splitlines()[-1])
-    assert (made["event"], made["width"], made["height"]) == ("prepared", 320, 320)
-    assert 170 <= made["pictures"] <= 200
-    assert {finding["reason"] for finding in made["findings"]} == {"SmallFace"}
-    with Image.open(tmp_path / made["preview"]) as preview:
-        assert preview.size == (320, 320)
-    ran = avatar("run", "--text", "Hello.", "--avatar", made["avatar"], *engine, "-o", "x.mp4", cwd=tmp_path)
-    assert made["avatar"] in ran.stdout
-    assert (tmp_path / "x.mp4").stat().st_size > 10_000
-
-
-@pytest.mark.slow
-def test_a_photograph_becomes_an_avatar_that_speaks(tmp_path: Path, weights: Path) -> None:
-    save(astronaut(), tmp_path / "portrait.png")
-    write_landmarks(tmp_path / "portrait.json", [ASTRONAUT])
-    engine = ("--engine", "musetalk", "--weights", str(weights))
-    arguments = ("prepare", "portrait.png", "--landmarks", "portrait.json", *engine, "--json")
-    made = json.loads(avatar(*arguments, cwd=tmp_path).stdout.splitlines()[-1])
-    assert (made["width"], made["height"], made["pictures"]) == (512, 512, 1)
-    ran = avatar("run", "--text", "Hello.", "--avatar", made["avatar"], *engine, "-o", "x.mp4", cwd=tmp_path)
-    assert "mask drawn from 68 points" in ran.stdout
-    assert (tmp_path / "x.mp4").stat().st_size > 10_000
 
 
 @pytest.mark.slow
