@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -77,7 +78,8 @@ def test_every_frame_comes_once_with_its_own_window(
     starts = [aligned_start(frame, fps) for frame in range(frames)]
     assert heard(tokens) == expected(starts, samples // AUDIO_FRAME)
     # What was ready before the end had nothing missing.
-    assert all(0 not in row[max(0, -start) :] for row, start in zip(heard(tokens[:known]), starts, strict=False))
+    early = zip(heard(tokens[:known]), starts, strict=False)
+    assert all(0 not in row[max(0, -start) :] for row, start in early)
     assert listener.engine_seconds == 0.5 * len(encoder.blocks)
     assert all(count > 479_680 or begin == 0 for begin, count in encoder.blocks)
 
@@ -97,7 +99,7 @@ def test_blocks_depend_on_positions_and_flushes_alone(
         listener = AlignedListener(encoder, fps, live)  # type: ignore[arg-type]
         for length in flushes:
             inner = sorted({at, at + length, *(cut for cut in cuts if at < cut < at + length)})
-            for begin, end in zip(inner, inner[1:], strict=False):
+            for begin, end in pairwise(inner):
                 tokens += listener.push(sound(at + length)[begin:end])
             at += length
             tokens += listener.flush(frames_before(at, 16_000, fps), last=False)
