@@ -138,19 +138,6 @@ async def test_live_is_refused_where_windows_wait_for_30_seconds(
     assert (rendered.result.frames, rendered.result.audio_windows) == (5, "upstream")
 
 
-@pytest.mark.slow
-async def test_upstream_windows_leave_no_frame_out_at_a_block_s_border(
-    tiny_weights: Path, store: tuple[Path, str]
-) -> None:
-    """At 12 frames a second the window of frame 360 ends where it begins, with the sound's last sample."""
-    settings = on_cpu(tiny_weights, windows=Windows.UPSTREAM)
-    async with serving(store[0], settings) as (_, client):
-        rendered = await collect(client, replace(CONFIG, avatar=store[1]), spoken(babble(30, 16_000), 64_000))
-    assert rendered.result
-    assert rendered.result.frames == 360
-    assert rendered.result.duration == pytest.approx(30)
-
-
 async def test_missing_weights_are_told_before_anything_is_served(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="avatar weights fetch") as caught:
         async with serving(tmp_path / "bundles", on_cpu(tmp_path / "nothing")):
@@ -198,6 +185,7 @@ def test_fp16_is_not_for_a_cpu(tiny_weights: Path) -> None:
     assert (caught.value.reason, caught.value.field) == (Reason.INVALID_ARGUMENT, "precision")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("live", [False, True])
 async def test_the_same_sound_and_flushes_give_the_same_bytes(
     live: bool, tiny_weights: Path, store: tuple[Path, str]
