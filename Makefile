@@ -5,7 +5,7 @@ DEV := .venv/.dev
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --group build
 ARGS ?=
-BENCHMARKS ?= demo encoder render streams lips lips_decoded photo
+BENCHMARKS ?= demo encoder render streams lips lips_decoded photo streaming
 
 .PHONY: help demo test lint format protos lock bench clean
 .DEFAULT_GOAL := help

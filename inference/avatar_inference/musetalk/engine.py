@@ -26,7 +26,7 @@ from avatar_inference.engine import (
 )
 from avatar_inference.musetalk.audio import Ear
 from avatar_inference.musetalk.finders import load_finders
-from avatar_inference.musetalk.hearing import Hearing
+from avatar_inference.musetalk.hearing import BATCH_MAX, Hearing
 from avatar_inference.musetalk.layout import LATENT_SIDE
 from avatar_inference.musetalk.listener import AlignedListener, UpstreamListener
 from avatar_inference.musetalk.model import MouthModel, Painter, Precision
@@ -120,7 +120,16 @@ class MuseTalkEngine:
         return UpstreamListener(self._hearing, fps)
 
     def render(self, frames: Sequence[EngineFrame]) -> Crops:
-        """Draws all frames in one batch: uint8 RGB [len(frames), 256, 256, 3]."""
+        """Draws all frames, on a GPU in one batch: uint8 RGB [len(frames), 256, 256, 3].
+
+        On a CPU a batch saves nothing, and it rounds unlike its frames alone: there each is drawn by itself,
+        so that a stream's frames are the same to the byte whoever is drawn beside.
+        """
+        if not self.receipt.accelerated:
+            return np.concatenate([self._draw([frame]) for frame in frames])
+        return self._draw(frames)
+
+    def _draw(self, frames: Sequence[EngineFrame]) -> Crops:
         latents = torch.stack([frame.avatar.of[frame.picture] for frame in frames])
         tokens = torch.stack([frame.feature for frame in frames])
         return self._model.draw(latents, tokens.to(self._device)).cpu().numpy()
@@ -149,7 +158,7 @@ def _networks(
     model = MouthModel(Painter(unet, vae, weights.layout.width), device, precision)
     ear = Ear(ears).to(device)
     ear.encoder.to(precision.dtype)
-    return model, encoder, Hearing(ear, device)
+    return model, encoder, Hearing(ear, device, BATCH_MAX if device.type == "cuda" else 1)
 
 
 def _device(settings: MuseTalkSettings) -> torch.device:

@@ -48,11 +48,13 @@ class Hearing:
     Args:
         ear: on `device`; nobody else may use it.
         device: where it runs.
+        batch_max: blocks at once.
     """
 
-    def __init__(self, ear: Ear, device: torch.device) -> None:
+    def __init__(self, ear: Ear, device: torch.device, batch_max: int = BATCH_MAX) -> None:
         self._ear = ear
         self._device = device
+        self._batch_max = batch_max
         self._wanted: SimpleQueue[_Wanted | None] = SimpleQueue()
         self._asking, self._closed = Lock(), False
         self._thread = Thread(target=self._work, name="hearing", daemon=True)
@@ -87,7 +89,7 @@ class Hearing:
 
     def _work(self) -> None:
         while (first := self._wanted.get()) is not None:
-            batch = [first, *self._waiting(BATCH_MAX - 1)]
+            batch = [first, *self._waiting(self._batch_max - 1)]
             try:
                 for wanted, encoded in zip(batch, self._encode(batch), strict=True):
                     wanted.result.set_result(encoded)

@@ -131,7 +131,7 @@ def test_what_was_asked_before_the_end_is_answered_and_later_calls_are_refused()
         watched.go_on.set()
         closing.result(10)
         assert not made._thread.is_alive()
-        assert [each.result(0).states.shape[0] for each in asked] == [50] * 3
+        assert [each.result(10).states.shape[0] for each in asked] == [50] * 3
         with pytest.raises(InferenceError) as caught:
             made.encode(sound(0), 50)
     assert caught.value.reason is Reason.INFERENCE_UNAVAILABLE
