@@ -45,7 +45,7 @@ def test_a_lag_is_measured_to_a_few_milliseconds(shift: int, fps: float, seed: i
     times = (np.arange(int(8 * fps)) + 0.5) / fps - shift / 1000
     openings = np.interp(times, np.arange(len(loud)) / 16000, loud)
     found = lag(openings, fps, sound)
-    assert abs(found.milliseconds - shift) <= 15
+    assert abs(found.milliseconds - shift) <= 25  # at 12 frames a second a third of a frame
     assert found.correlation > 0.7
 
 

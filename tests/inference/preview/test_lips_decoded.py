@@ -90,14 +90,16 @@ async def test_the_mouth_is_closed_in_pauses_even_when_they_hiss(
 class _Loudness:
     """A mouth that follows loudness alone, as a FeatureStream; it hears all before it moves."""
 
-    def __init__(self, fps: Fraction) -> None:
+    engine_seconds = 0.0
+
+    def __init__(self, fps: Fraction, *, live: bool) -> None:
         self._fps, self._sound, self._given = fps, np.zeros(0, np.float32), 0
 
     def push(self, samples: NDArray[np.float32]) -> Sequence[MouthShape]:
         self._sound = np.concatenate([self._sound, samples])
         return []
 
-    def flush(self, frames: int) -> Sequence[MouthShape]:
+    def flush(self, frames: int, *, last: bool) -> Sequence[MouthShape]:
         whole = np.zeros(samples_until(frames, 16_000, self._fps), np.float32)
         whole[: len(self._sound)] = self._sound[: len(whole)]
         shapes = loudness_mouth(whole, FPS)[self._given : frames]
