@@ -152,7 +152,8 @@ class UpstreamListener:
         if not last:
             return []
         length = upstream_length(self._pushed)
-        if len(self._sound):
+        # A sound shorter than one sample at 16 kHz has a frame all the same.
+        if len(self._sound) or self._states is None:
             self._encode(length - self._first - (0 if self._states is None else len(self._states)))
         return self._take(frames, length)
 

@@ -185,3 +185,12 @@ def test_windows_gather_time_slow_and_layers_fast() -> None:
     assert (tokens[2, :15] == states[9:].reshape(15, 4)).all()
     assert (tokens[2, 15:] == 0).all()
     assert (tokens[3] == 0).all()
+
+
+def test_a_sound_too_short_for_one_sample_has_its_frame() -> None:
+    """One sample at 48 kHz is none at 16 kHz, and still a frame of the video."""
+    for listener in (
+        UpstreamListener(CountingEncoder(), Fraction(25)),  # type: ignore[arg-type]
+        AlignedListener(CountingEncoder(), Fraction(25), False),  # type: ignore[arg-type]
+    ):
+        assert heard(listener.flush(1, last=True)) == [[0] * WINDOW]
