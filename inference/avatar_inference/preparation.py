@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from fractions import Fraction
 from pathlib import Path
 
 from avatar_core import limits
-from avatar_core.errors import InvalidInputError, Reason
+from avatar_core.errors import InferenceError, InvalidInputError, Reason
 from avatar_inference.bundle_store import BundleStore
 from avatar_inference.engine import Engine, Finding, Prepared, PrepareOptions
 from avatar_inference.repaint import repaint_options
@@ -46,7 +47,8 @@ class Preparation:
             source = Path(folder) / "source"
             config = await _receive(requests, source)
             async with self._one_at_a_time:
-                work = asyncio.create_task(asyncio.to_thread(self._prepare, source, _options(config)))
+                stop = threading.Event()
+                work = asyncio.create_task(asyncio.to_thread(self._prepare, source, _options(config), stop))
                 try:
                     while not work.done():
                         await asyncio.wait([work], timeout=TELL_EVERY_SECONDS)
@@ -54,13 +56,17 @@ class Preparation:
                         told = pb.PrepareProgress(stage=stage, pictures_done=done, pictures_total=total)
                         await write(pb.PrepareAvatarResponse(progress=told))
                 finally:
-                    # A thread can't be cancelled; its folder must outlive it.
+                    # No thread can be cancelled: it ends at its next picture; its folder must outlive it.
+                    stop.set()
+                    work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
                     await asyncio.wait([work])
             identity, prepared = work.result()
         await write(pb.PrepareAvatarResponse(result=_result(identity, prepared)))
 
-    def _prepare(self, source: Path, options: PrepareOptions) -> tuple[str, Prepared]:
+    def _prepare(self, source: Path, options: PrepareOptions, stop: threading.Event) -> tuple[str, Prepared]:
         def tell(stage: str, done: int, total: int) -> None:
+            if stop.is_set():  # on a CPU a clip takes many minutes, and nobody waits for it any more
+                raise InferenceError(Reason.CANCELLED, "the client went away")
             self._stage = (stage, done, total)
 
         tell("reading", 0, 0)
