@@ -33,6 +33,7 @@ from avatar_inference.door import Door
 from avatar_inference.engine import Engine
 from avatar_inference.metrics import Metrics
 from avatar_inference.musetalk.settings import MuseTalkSettings
+from avatar_inference.musetalk.weights import open_weights
 from avatar_inference.plan import DEFAULT_AVATAR
 from avatar_inference.preparation import Preparation
 from avatar_inference.service import LipSyncService, Parts
@@ -128,6 +129,8 @@ def make_engine(settings: ServerSettings) -> Engine:
     if settings.engine != "musetalk":
         message = f"{settings.engine!r} is unknown; must be preview or musetalk"
         raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="engine")
+    # Before torch is imported, which takes seconds, so that one need not wait to hear of none.
+    open_weights(settings.musetalk.weights)
     try:
         from avatar_inference.musetalk.engine import MuseTalkEngine
     except ImportError as error:
@@ -147,6 +150,15 @@ async def serve(settings: ServerSettings) -> AsyncIterator[Running]:
     _bound_arenas()
     metrics = Metrics()
     engine = await asyncio.to_thread(make_engine, settings)
+    try:
+        async with _running(settings, engine, metrics) as running:
+            yield running
+    finally:  # also when the port is taken: whoever tries another one must not hold two engines
+        await asyncio.to_thread(engine.close)
+
+
+@asynccontextmanager
+async def _running(settings: ServerSettings, engine: Engine, metrics: Metrics) -> AsyncIterator[Running]:
     store = BundleStore(settings.bundle_store)
     encoders = max(2, os.cpu_count() or 2)
     worker = EngineWorker(engine, settings.max_batch, metrics, Throughput({"engine": 1, "encode": encoders}))
@@ -188,7 +200,6 @@ async def serve(settings: ServerSettings) -> AsyncIterator[Running]:
         await asyncio.gather(stepping, return_exceptions=True)
         pool.shutdown(wait=False, cancel_futures=True)
         stop_metrics()
-        engine.close()
         log.info("stopped", extra={"target": target})
 
 

@@ -73,7 +73,11 @@ class MuseTalkEngine:
         weights = open_weights(settings.weights)
         self.batch_sizes = _batch_sizes(max_batch) if accelerated else ()
         self._model, self._encoder, self._hearing = _networks(weights, self._device, precision)
-        self._model.warm_up(self.batch_sizes)
+        try:
+            self._model.warm_up(self.batch_sizes)
+        except BaseException:  # a GPU too small for it, as a rule
+            self._hearing.close()
+            raise
         notes = (NOT_VERIFIED,) if weights.official else (RANDOM_WEIGHTS,)
         self.receipt = EngineReceipt(notes, weights.sha256, settings.windows.value, accelerated)
 

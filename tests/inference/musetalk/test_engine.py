@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -27,6 +29,7 @@ from avatar_inference.bundle_store import BundleStore
 from avatar_inference.client import FLUSH, Flush, InferenceClient, RenderConfig
 from avatar_inference.engine import EngineFrame, PrepareOptions, RepaintOptions
 from avatar_inference.musetalk.engine import LATENTS_ARRAY, RANDOM_WEIGHTS, MuseTalkEngine
+from avatar_inference.musetalk.model import MouthModel
 from avatar_inference.musetalk.settings import MuseTalkSettings
 from avatar_inference.musetalk.weights import open_weights
 from avatar_inference.musetalk.windows import Windows
@@ -143,6 +146,38 @@ async def test_missing_weights_are_told_before_anything_is_served(tmp_path: Path
         async with serving(tmp_path / "bundles", on_cpu(tmp_path / "nothing")):
             pass
     assert caught.value.reason is Reason.WEIGHTS_MISSING
+
+
+def hearing_threads() -> int:
+    return sum(thread.name == "hearing" for thread in threading.enumerate())
+
+
+async def test_a_server_that_does_not_come_up_lets_its_engine_go(tiny_weights: Path, tmp_path: Path) -> None:
+    before = hearing_threads()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = ServerSettings(
+            port=taken.getsockname()[1],
+            engine="musetalk",
+            musetalk=on_cpu(tiny_weights),
+            bundle_store=tmp_path,
+        )
+        with pytest.raises(AvatarError, match="can't listen"):
+            async with serve(settings):
+                pass
+    assert hearing_threads() == before
+
+
+def test_an_engine_that_finds_no_room_to_draw_leaves_no_thread(
+    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(model: MouthModel, batches: object) -> None:
+        raise torch.OutOfMemoryError
+
+    before = hearing_threads()
+    monkeypatch.setattr(MouthModel, "warm_up", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        MuseTalkEngine(on_cpu(tiny_weights), 4)
+    assert hearing_threads() == before
 
 
 @pytest.mark.slow
@@ -299,6 +334,18 @@ async def main():
 
 asyncio.run(main())
 """
+_NO_WEIGHTS = """
+import sys
+from pathlib import Path
+from avatar_core.errors import WeightsError
+from avatar_inference.musetalk.settings import MuseTalkSettings
+from avatar_inference.server import ServerSettings, make_engine
+
+try:
+    make_engine(ServerSettings(engine="musetalk", musetalk=MuseTalkSettings(weights=Path("none"))))
+except WeightsError as error:
+    assert error.reason == "WeightsMissing"
+"""
 _COMMAND = """
 import sys
 from avatar_cli.main import run
@@ -312,6 +359,7 @@ _TELL = f"\nprint('loaded:', [name for name in '{HEAVY}'.split() if name in sys.
     "program",
     [
         pytest.param(_SERVE, id="preview server"),
+        pytest.param(_NO_WEIGHTS, id="musetalk without weights"),
         pytest.param(_COMMAND.format(arguments=["--help"]), id="avatar --help"),
         pytest.param(_COMMAND.format(arguments=["serve", "--help"]), id="avatar serve --help"),
         pytest.param(_COMMAND.format(arguments=["weights", "list"]), id="avatar weights list"),
