@@ -69,7 +69,7 @@ class Avatars:
         else:
             message = (
                 f"{name!r} is neither a built-in avatar of engine {self._engine.name} nor a bundle id "
-                "(sha256:…); `avatar prepare FILE` makes one"
+                f"(sha256:…); `avatar prepare FILE --engine {self._engine.name}` makes one"
             )
             raise InvalidInputError(Reason.AVATAR_NOT_FOUND, message, field="config.avatar_id")
         return LoadedAvatar(identity, bundle, self._engine.load(bundle))

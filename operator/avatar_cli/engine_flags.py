@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,12 @@ class EngineFlags:
             windows=Windows(self.windows),
         )
         return ServerSettings(engine=self.engine, musetalk=musetalk, **others)
+
+    def as_typed(self) -> str:
+        """The flags that give these, a blank before each; what is so without a flag is left out."""
+        usual = EngineFlags()
+        given = {name: getattr(self, name) for name in NAMES if getattr(self, name) != getattr(usual, name)}
+        return "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given.items())
 
 
 def engine_flags(command: Command) -> Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.support.landmarks import ASTRONAUT, write_landmarks
 from tests.support.portraits import astronaut, save
 
 from avatar_cli.commands.prepare import command as prepare
+from avatar_cli.engine_flags import EngineFlags
 from avatar_core.errors import REASONS, Reason
 from avatar_inference.musetalk.layout import TINY
 from avatar_inference.musetalk.weights.sample import random_weights
@@ -32,6 +34,23 @@ def test_without_points_the_remedy_is_named(tmp_path: Path, weights: Path) -> No
     ran = avatar(*arguments, cwd=tmp_path, code=code)
     assert "avatar weights fetch" in ran.stderr
     assert "--landmarks" in ran.stderr
+
+
+@pytest.mark.slow
+def test_the_next_command_that_is_shown_works(tmp_path: Path, weights: Path) -> None:
+    save(astronaut(), tmp_path / "portrait.png")
+    write_landmarks(tmp_path / "points.json", [ASTRONAUT])
+    engine = ("--engine", "musetalk", "--weights", str(weights), "--windows", "upstream")
+    ran = avatar("prepare", "portrait.png", "--landmarks", "points.json", *engine, cwd=tmp_path)
+    program, *command = shlex.split(ran.stdout.splitlines()[-1].removeprefix("Next: "))
+    assert program == "avatar"
+    assert "musetalk, upstream windows" in avatar(*command, cwd=tmp_path).stdout
+
+
+def test_flags_that_say_what_is_so_anyway_are_not_shown() -> None:
+    assert EngineFlags().as_typed() == ""
+    flags = EngineFlags(engine="musetalk", weights=Path("my weights"), device="auto", precision="bf16")
+    assert flags.as_typed() == " --engine musetalk --weights 'my weights' --precision bf16"
 
 
 @pytest.mark.parametrize(

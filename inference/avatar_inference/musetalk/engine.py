@@ -103,7 +103,8 @@ class MuseTalkEngine:
         """
         if bundle.engine != self.name:
             raise invalid(
-                f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}; serve it so"
+                f"the bundle was prepared by engine {bundle.engine!r}, and this server draws with "
+                f"{self.name!r}; start it with --engine {bundle.engine}"
             )
         found = bundle.arrays.get(LATENTS_ARRAY)
         shape = (len(bundle.pictures), 8, LATENT_SIDE, LATENT_SIDE)

@@ -53,7 +53,8 @@ class PreviewEngine:
         """
         if bundle.engine != self.name:
             raise invalid(
-                f"the bundle was prepared by engine {bundle.engine!r}, not {self.name!r}; serve it so"
+                f"the bundle was prepared by engine {bundle.engine!r}, and this server draws with "
+                f"{self.name!r}; start it with --engine {bundle.engine}"
             )
         if HEAD_ARRAY in bundle.arrays:
             return RigFace(bundle)

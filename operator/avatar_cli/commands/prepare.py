@@ -171,7 +171,8 @@ def command(
     prepared = asyncio.run(prepare())
     preview.parent.mkdir(parents=True, exist_ok=True)
     preview.write_bytes(prepared.preview_png)
-    click.echo(_as_json(prepared, preview) if as_json else _as_text(prepared, preview))
+    where = f" --server {server}" if server else taken(flags).as_typed()
+    click.echo(_as_json(prepared, preview) if as_json else _as_text(prepared, preview, where))
 
 
 def _repaint(
@@ -236,8 +237,9 @@ def _as_json(prepared: Prepared, preview: Path) -> str:
     return json.dumps(entry, ensure_ascii=False)
 
 
-def _as_text(prepared: Prepared, preview: Path) -> str:
+def _as_text(prepared: Prepared, preview: Path, where: str) -> str:
+    """For people; `where` are the flags that find the same engine again."""
     pictures = "1 picture" if prepared.pictures == 1 else f"{prepared.pictures} pictures"
     lines = [prepared.avatar, f"  {pictures} of {prepared.width}x{prepared.height}; see {preview}"]
     lines += [f"  {finding.reason}: {finding.message}" for finding in prepared.findings]
-    return "\n".join([*lines, f'Next: avatar run --text "Hello!" --avatar {prepared.avatar}'])
+    return "\n".join([*lines, f'Next: avatar run --text "Hello!" --avatar {prepared.avatar}{where}'])
