@@ -124,7 +124,7 @@ def whole_tokens(ear: Ear, sound: Sound, fps: Fraction, device: torch.device, la
     states = ear(torch.from_numpy(padded)[None].to(device))[0, : len(padded) // AUDIO_FRAME].cpu()
     frames = frame_count(len(sound), SAMPLE_RATE, fps)
     starts = [aligned_start(frame, fps) for frame in range(frames)]
-    return token_windows(states[later // AUDIO_FRAME :].float(), 0, starts)
+    return torch.stack(token_windows(states[later // AUDIO_FRAME :].float(), 0, starts))
 
 
 def stream(

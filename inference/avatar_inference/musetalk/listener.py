@@ -34,21 +34,25 @@ _BLOCK_ROWS = BLOCK_SAMPLES // AUDIO_FRAME
 Sound = NDArray[np.float32]
 
 
-def token_windows(states: Tensor, first: int, starts: Sequence[int]) -> Tensor:
-    """Gathers windows of hidden states into tokens, time slow and layer fast.
+def token_windows(states: Tensor, first: int, starts: Sequence[int]) -> list[Tensor]:
+    """Windows of hidden states as tokens, time slow and layer fast.
 
     Args:
         states: [T, layers, width]: audio frames first, first + 1, …
         first: number of the first audio frame.
-        starts: of the windows, any whole numbers; outside `states` there are zeros, as in training.
+        starts: of the windows, one or more whole numbers in ascending order; outside `states` there are
+            zeros, as in training.
 
     Returns:
-        [len(starts), 10 * layers, width], a copy.
+        For each start [10 * layers, width]: views of one copy of what they need. Neighbours share most of
+        their audio frames, and up to 32 s of them may wait to be drawn.
     """
-    rows = torch.tensor(starts, dtype=torch.long)[:, None] - first + torch.arange(WINDOW)
-    outside = (rows < 0) | (rows >= len(states))
-    padded = torch.cat([states, states.new_zeros(1, *states.shape[1:])])
-    return padded[rows.masked_fill(outside, len(states))].flatten(1, 2)
+    begin, end = starts[0], starts[-1] + WINDOW
+    known = states[max(begin - first, 0) : max(end - first, 0)]
+    before = min(max(first - begin, 0), end - begin)
+    needed = states.new_zeros(end - begin, *states.shape[1:])
+    needed[before : before + len(known)] = known
+    return [needed[start - begin : start - begin + WINDOW].flatten(0, 1) for start in starts]
 
 
 class AlignedListener:
@@ -105,7 +109,7 @@ class AlignedListener:
         sound = self._sound[begin * AUDIO_FRAME - (self._pushed - len(self._sound)) :]
         encoded = self._hearing.encode(sound, len(sound) // AUDIO_FRAME)
         self.engine_seconds += encoded.seconds
-        return list(token_windows(encoded.states, begin, starts))
+        return token_windows(encoded.states, begin, starts)
 
 
 class UpstreamListener:
@@ -171,4 +175,4 @@ class UpstreamListener:
             return []
         starts = [upstream_start(frame, self._fps, length) for frame in range(self._taken, frames)]
         self._taken = frames
-        return list(token_windows(self._states, self._first, starts))
+        return token_windows(self._states, self._first, starts)

@@ -177,7 +177,7 @@ def test_an_encoder_that_fails_is_heard_of(make: Callable[[object], AlignedListe
 
 def test_windows_gather_time_slow_and_layers_fast() -> None:
     states = torch.arange(12 * 5 * 4, dtype=torch.float32).reshape(12, 5, 4)
-    tokens = token_windows(states, 100, [98, 101, 109, 200])
+    tokens = torch.stack(token_windows(states, 100, [98, 101, 109, 200]))
     assert tokens.shape == (4, 50, 4)
     assert (tokens[1] == states[1:11].reshape(50, 4)).all()
     assert (tokens[0, :10] == 0).all()
@@ -185,6 +185,17 @@ def test_windows_gather_time_slow_and_layers_fast() -> None:
     assert (tokens[2, :15] == states[9:].reshape(15, 4)).all()
     assert (tokens[2, 15:] == 0).all()
     assert (tokens[3] == 0).all()
+    assert all((each == 0).all() for each in token_windows(states, 100, [10, 80]))
+    assert all((each == 0).all() for each in token_windows(states, 100, [200, 202]))
+
+
+def test_frames_that_wait_share_the_sound_they_have_in_common() -> None:
+    """As copies, 32 s of tokens would be 60 MB in float32; that many may wait in each of 64 renders."""
+    listener = AlignedListener(CountingEncoder(), Fraction(25), False)  # type: ignore[arg-type]
+    tokens = listener.push(sound(160_000))
+    held = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in tokens}
+    assert len(tokens) == 248
+    assert sum(held.values()) <= 504 * 5 * 384 * 4
 
 
 def test_a_sound_too_short_for_one_sample_has_its_frame() -> None:

@@ -60,7 +60,7 @@ def whole(ear: Ear, sound: Sound) -> Tensor:
     """Tokens of all frames, the sound encoded at once."""
     states = ear(torch.from_numpy(sound)[None])[0, : len(sound) // AUDIO_FRAME]
     frames = frame_count(len(sound), RATE, FPS)
-    return token_windows(states, 0, [aligned_start(frame, FPS) for frame in range(frames)])
+    return torch.stack(token_windows(states, 0, [aligned_start(frame, FPS) for frame in range(frames)]))
 
 
 def test_one_utterance_offline_is_the_whole_to_the_bit(ear: Ear, hearing: Hearing) -> None:
@@ -117,5 +117,5 @@ def test_after_30_s_the_last_30_are_heard(ear: Ear, hearing: Hearing) -> None:
     states = ear(torch.from_numpy(sound[begin * AUDIO_FRAME :])[None])[0]
     states = states[: (len(sound) - begin * AUDIO_FRAME) // AUDIO_FRAME]
     last = range(len(tokens) - 5, len(tokens))
-    expected = token_windows(states, begin, [aligned_start(frame, FPS) for frame in last])
+    expected = torch.stack(token_windows(states, begin, [aligned_start(frame, FPS) for frame in last]))
     assert torch.equal(torch.stack(tokens[-5:]), expected)
