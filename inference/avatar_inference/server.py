@@ -184,8 +184,8 @@ async def _running(settings: ServerSettings, engine: Engine, metrics: Metrics) -
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     port = _bind(server, settings)
-    stepping = asyncio.create_task(worker.run(), name="engine")
     metrics_target, stop_metrics = _serve_metrics(settings, metrics)
+    stepping = asyncio.create_task(worker.run(), name="engine")
     await server.start()
     await _set_health(healthy, health_pb2.HealthCheckResponse.SERVING)
     target = f"{settings.host}:{port}"
@@ -258,7 +258,14 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
 def _serve_metrics(settings: ServerSettings, metrics: Metrics) -> tuple[str | None, Callable[[], None]]:
     if settings.metrics_port is None:
         return None, lambda: None
-    server, thread = start_http_server(settings.metrics_port, settings.host, metrics.registry)
+    try:
+        server, thread = start_http_server(settings.metrics_port, settings.host, metrics.registry)
+    except OSError as error:
+        message = (
+            f"can't serve metrics on {settings.host}:{settings.metrics_port}: {error.strerror}; give another "
+            "--metrics-port, 0 for a free one, or --no-metrics"
+        )
+        raise AvatarError(Reason.INVALID_ARGUMENT, message, field="metrics_port") from None
 
     def stop() -> None:
         server.shutdown()

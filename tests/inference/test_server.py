@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -102,6 +103,17 @@ async def test_a_taken_port_is_named(server: Running, tmp_path: Path) -> None:
     with pytest.raises(AvatarError, match=f"can't listen on 127.0.0.1:{port}"):
         async with serve(ServerSettings(port=port, bundle_store=tmp_path)):
             pass
+
+
+async def test_a_taken_metrics_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            AvatarError, match=f"can't serve metrics on 127.0.0.1:{port}.*--no-metrics"
+        ) as caught:
+            async with serve(ServerSettings(port=0, metrics_port=port, bundle_store=tmp_path)):
+                pass
+    assert caught.value.reason is Reason.INVALID_ARGUMENT
 
 
 async def test_an_unknown_engine_is_named(tmp_path: Path) -> None:
