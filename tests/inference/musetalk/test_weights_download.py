@@ -140,6 +140,20 @@ def test_a_rest_of_another_version_is_not_added(mirror: Mirror, fetching: Fetchi
     assert mirror.ranges == ["", "bytes=1000000-", ""]
 
 
+def test_a_server_that_is_another_each_time_and_always_hangs_up_is_given_up(
+    mirror: Mirror, fetching: Fetching
+) -> None:
+    """Each throws away what the one before sent, so that more than a megabyte comes and is no progress."""
+
+    def another(handler: faults._Handler, data: bytes) -> None:
+        mirror.tag = f'"v{len(mirror.asked)}"'
+        handler.serve(data, cut=2_000_000)
+
+    mirror.faults.extend([another] * 5 * TRIES)
+    fetching.fails(Reason.WEIGHTS_UNAVAILABLE)
+    assert len(mirror.asked) <= 2 * TRIES
+
+
 def test_damage_in_what_was_kept_is_found_and_mended(mirror: Mirror, fetching: Fetching) -> None:
     fetching.path.with_name("file.part").write_bytes(b"\0" * 1_000_000)
     assert fetching() == DATA

@@ -72,13 +72,15 @@ def download(origin: Origin, path: Path, hub: Hub, told: Told) -> None:
 
 def _receive(http: httpx2.Client, partial: Partial, hub: Hub, told: Told) -> None:
     """Tries until all bytes are there."""
-    failures = 0
-    while (before := partial.size) < partial.origin.bytes:
+    # Only more than ever before counts: what is thrown away and comes again could go on for ever.
+    failures, most = 0, partial.size
+    while partial.size < partial.origin.bytes:
         try:
             with hub.answer(http, partial.origin, _headers(partial)) as response:
                 _store(response, partial, told)
         except (_AgainError, httpx2.TransportError) as error:
-            failures = 1 if partial.size - before >= PROGRESS else failures + 1
+            failures = 1 if partial.size - most >= PROGRESS else failures + 1
+            most = max(most, partial.size)
             _wait(error, failures, hub, lambda note: told(partial.size, note))
 
 
