@@ -62,11 +62,19 @@ class Render:
         bundle: the avatar.
         avatar: what the engine loaded of it.
         worker: draws.
-        pool: threads for listening and encoding.
+        listening: threads for listening.
+        pool: threads for encoding.
     """
 
     def __init__(
-        self, name: str, plan: RenderPlan, bundle: Bundle, avatar: Any, worker: EngineWorker, pool: Executor
+        self,
+        name: str,
+        plan: RenderPlan,
+        bundle: Bundle,
+        avatar: Any,
+        worker: EngineWorker,
+        listening: Executor,
+        pool: Executor,
     ) -> None:
         self.name = name
         self.plan = plan
@@ -78,6 +86,7 @@ class Render:
         self._bundle = bundle
         self._avatar = avatar
         self._worker = worker
+        self._listening = listening
         self._pool = pool
         self._listener = worker.engine.features(plan.fps, live=plan.live)
         self._intake = Intake(plan, self._listener)
@@ -182,7 +191,7 @@ class Render:
 
     async def _listen(self, hear: Callable[[], Heard]) -> None:
         started = time.monotonic()
-        heard = await asyncio.get_running_loop().run_in_executor(self._pool, hear)
+        heard = await asyncio.get_running_loop().run_in_executor(self._listening, hear)
         arrival = time.monotonic()
         self.spent.features += arrival - started
         self._heard = heard.first + len(heard.features)

@@ -46,6 +46,9 @@ log = logging.getLogger(__name__)
 SERVICE: str = pb.DESCRIPTOR.services_by_name["LipSyncService"].full_name
 MESSAGE_BYTES = 4 * 1024 * 1024
 STREAMS = 1024
+LISTENERS = 16
+"""Streams that listen at once where a GPU hears: their threads only wait, for batches that others join,
+and must not keep videos from being encoded. On a CPU so many would only be in each other's way."""
 M_ARENA_MAX = -8
 """From glibc's malloc.h."""
 
@@ -164,11 +167,14 @@ async def _running(settings: ServerSettings, engine: Engine, metrics: Metrics) -
     worker = EngineWorker(engine, settings.max_batch, metrics, Throughput({"engine": 1, "encode": encoders}))
     door = Door(settings.limits, metrics)
     pool = ThreadPoolExecutor(encoders, thread_name_prefix="encode")
+    waiting = ThreadPoolExecutor(LISTENERS, thread_name_prefix="listen")
+    listening = waiting if engine.receipt.accelerated else pool
     avatars = Avatars(engine, store)
     parts = Parts(
         avatars=avatars,
         worker=worker,
         door=door,
+        listening=listening,
         pool=pool,
         metrics=metrics,
         preparation=Preparation(engine, store),
@@ -198,7 +204,8 @@ async def _running(settings: ServerSettings, engine: Engine, metrics: Metrics) -
         await server.stop(settings.drain_seconds)
         stepping.cancel()
         await asyncio.gather(stepping, return_exceptions=True)
-        pool.shutdown(wait=False, cancel_futures=True)
+        for threads in (waiting, pool):
+            threads.shutdown(wait=False, cancel_futures=True)
         stop_metrics()
         log.info("stopped", extra={"target": target})
 

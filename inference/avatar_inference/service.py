@@ -43,6 +43,7 @@ class Parts:
     avatars: Avatars
     worker: EngineWorker
     door: Door
+    listening: Executor
     pool: Executor
     metrics: Metrics
     preparation: Preparation
@@ -121,7 +122,9 @@ class _Call:
             self._parts.metrics.queue_seconds.observe(queued)
             parts = self._parts
             effective = replace(plan, fps=fps, max_audio_seconds=parts.max_audio_seconds)
-            render = Render(name, effective, avatar.bundle, avatar.state, parts.worker, parts.pool)
+            render = Render(
+                name, effective, avatar.bundle, avatar.state, parts.worker, parts.listening, parts.pool
+            )
             await self._send(messages.accepted(render, self._parts.worker.engine.name, avatar.id))
             await self._draw(render, avatar, queued)
 

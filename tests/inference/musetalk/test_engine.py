@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -29,6 +30,7 @@ from avatar_inference.bundle_store import BundleStore
 from avatar_inference.client import FLUSH, Flush, InferenceClient, RenderConfig
 from avatar_inference.engine import EngineFrame, PrepareOptions, RepaintOptions
 from avatar_inference.musetalk.engine import LATENTS_ARRAY, RANDOM_WEIGHTS, MuseTalkEngine
+from avatar_inference.musetalk.hearing import Encoded, Hearing
 from avatar_inference.musetalk.model import MouthModel
 from avatar_inference.musetalk.settings import MuseTalkSettings
 from avatar_inference.musetalk.weights import open_weights
@@ -277,6 +279,34 @@ async def test_one_stream_alone_and_among_four_has_the_same_crops(
         same = [other for tokens, other in drawn if torch.equal(feature, tokens)]
         assert len(same) == 1
         assert np.array_equal(crop, same[0])
+
+
+async def test_streams_that_listen_on_a_gpu_share_batches_however_few_processors_there_are(
+    tiny_weights: Path, store: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    plain = Hearing._encode
+
+    def slow(self: Hearing, batch: Sequence[Any]) -> list[Encoded]:
+        until = time.monotonic() + 10
+        while not batches and self._wanted.qsize() < 7 and time.monotonic() < until:
+            time.sleep(0.01)  # the first is at work as long as it takes the others to come
+        batches.append(len(batch))
+        return plain(self, batch)
+
+    def as_on_a_gpu(settings: ServerSettings) -> MuseTalkEngine:
+        made = MuseTalkEngine(settings.musetalk, settings.max_batch)
+        made.receipt = replace(made.receipt, accelerated=True)
+        made._hearing._batch_max = 8
+        return made
+
+    monkeypatch.setattr(Hearing, "_encode", slow)
+    monkeypatch.setattr("avatar_inference.server.make_engine", as_on_a_gpu)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    config = replace(CONFIG, avatar=store[1])
+    async with serving(store[0], on_cpu(tiny_weights)) as (_, client):
+        await asyncio.gather(*(collect(client, config, spoken(babble(0.2, 16_000), 6_400)) for _ in range(8)))
+    assert batches == [1, 7]
 
 
 async def test_the_receipt_says_what_drew_it(tiny_weights: Path, store: tuple[Path, str]) -> None:
