@@ -19,6 +19,7 @@ MAX_PICKLE_BYTES = 32 * 1024 * 1024
 MAX_DIRECTORY_BYTES = 4 * 1024 * 1024
 _TAIL_BYTES = 128 * 1024
 _COUNT_BYTES = 8
+_SEE_LARGE = 0xFFFFFFFF
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _DTYPES = {
     "FloatStorage": torch.float32,
@@ -173,7 +174,8 @@ def _check_directory(file: IO[bytes]) -> None:
     if end < 0:
         raise ValueError("it is cut off")
     claimed = int.from_bytes(tail[end + 12 : end + 16], "little")
-    if large >= 0:
-        claimed = min(claimed, int.from_bytes(tail[large + 40 : large + 48], "little"))
+    if large >= 0:  # zipfile believes the large record, whatever the small one says
+        wide = int.from_bytes(tail[large + 40 : large + 48], "little")
+        claimed = wide if claimed == _SEE_LARGE else max(claimed, wide)
     if claimed > MAX_DIRECTORY_BYTES:
         raise ValueError(f"its directory claims {claimed} bytes; at most {MAX_DIRECTORY_BYTES} are read")
