@@ -170,7 +170,7 @@ class EngineReceipt:
 
 
 class Engine(Protocol):
-    """A way to draw faces. Methods run in one engine thread, `features` and `prepare` in others."""
+    """A way to draw faces. `render` runs in one engine thread, the other methods in any."""
 
     @property
     def name(self) -> str:
@@ -201,6 +201,10 @@ class Engine(Protocol):
 
     def features(self, fps: Fraction, *, live: bool) -> FeatureStream:
         """A listener for a new stream. Raises InvalidInputError when it can't hear LIVE streams."""
+        ...
+
+    def picture_at(self, bundle: Bundle, frame: int, fps: Fraction) -> int:
+        """Which of the bundle's pictures lies behind a frame; by the bundle's times, as a rule."""
         ...
 
     def render(self, frames: Sequence[EngineFrame]) -> Crops:

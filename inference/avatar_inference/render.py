@@ -202,7 +202,7 @@ class Render:
         """Sends frames to the worker; those without a face pass it by, untouched and in step."""
         to_draw = []
         for index, feature in enumerate(heard.features, heard.first):
-            picture = self._bundle.picture_at(index, self.plan.fps)
+            picture = self._worker.engine.picture_at(self._bundle, index, self.plan.fps)
             if self._bundle.boxes[picture] is None:
                 self._ready[index] = Ready(picture, None)
             else:

@@ -163,7 +163,7 @@ async def serve(settings: ServerSettings) -> AsyncIterator[Running]:
 @asynccontextmanager
 async def _running(settings: ServerSettings, engine: Engine, metrics: Metrics) -> AsyncIterator[Running]:
     store = BundleStore(settings.bundle_store)
-    encoders = max(2, os.cpu_count() or 2)
+    encoders = max(2, _cores())
     worker = EngineWorker(engine, settings.max_batch, metrics, Throughput({"engine": 1, "encode": encoders}))
     door = Door(settings.limits, metrics)
     pool = ThreadPoolExecutor(encoders, thread_name_prefix="encode")
@@ -208,6 +208,14 @@ async def _running(settings: ServerSettings, engine: Engine, metrics: Metrics) -
             threads.shutdown(wait=False, cancel_futures=True)
         stop_metrics()
         log.info("stopped", extra={"target": target})
+
+
+def _cores() -> int:
+    """Cores this process may use: fewer than the machine's where it is pinned, as in a container."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 2
 
 
 def _bound_arenas() -> None:

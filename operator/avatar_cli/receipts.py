@@ -47,7 +47,7 @@ def as_text(made: Made) -> str:
         "reply": _shortened(receipt.reply) if made.session.spec.prompt else "",
         "spoken": _spoken(receipt),
         "engine": ", ".join([receipt.engine, *_windows(receipt), *receipt.notes]),
-        "weights": ", ".join(f"{part} {sha256[:12]}" for part, sha256 in receipt.weights.items()),
+        "weights": ", ".join(f"{part} {sha256[:12]}" for part, sha256 in sorted(receipt.weights.items())),
         "avatar": receipt.avatar,
     }
     rows = [f"  {name:<8} {text}" for name, text in facts.items() if text]

@@ -31,14 +31,13 @@ from avatar_inference.musetalk.layout import LATENT_SIDE
 from avatar_inference.musetalk.listener import AlignedListener, UpstreamListener
 from avatar_inference.musetalk.model import MouthModel, Painter, Precision
 from avatar_inference.musetalk.picture import exact
-from avatar_inference.musetalk.prepare import prepare_repaint
+from avatar_inference.musetalk.prepare import LATENTS_ARRAY, prepare_repaint
 from avatar_inference.musetalk.settings import MuseTalkSettings
 from avatar_inference.musetalk.vae import CropEncoder
 from avatar_inference.musetalk.weights import Weights, open_weights
 from avatar_inference.musetalk.weights.modules import loaded_module
-from avatar_inference.musetalk.windows import Windows
+from avatar_inference.musetalk.windows import Windows, upstream_picture
 
-LATENTS_ARRAY = "latents"
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Sizes recorded on a GPU."""
 NOT_VERIFIED = "not yet verified with official weights"
@@ -87,13 +86,14 @@ class MuseTalkEngine:
 
     def prepare(self, source: Path, options: PrepareOptions, progress: PrepareProgress) -> Prepared:
         """Makes a bundle from a photograph or video. Raises InvalidInputError with NoFace, SeveralFaces, …"""
-        # Loaded anew each time: preparing is rare, and they would hold half a GiB of the device.
-        finders = load_finders(self._settings.weights, self._device, options, self._encode)
-        self._encoder.to(self._device)
+        # Preparing is rare, and the device's memory is for drawing: what it needs is there for its time only.
         try:
-            return prepare_repaint(source, options, finders, progress)
+            self._encoder.to(self._device)
+            return self._prepare(source, options, progress)
         finally:
-            self._encoder.to("cpu")  # preparing is rare, and the device's memory is for drawing
+            self._encoder.to("cpu")
+            if self.receipt.accelerated:
+                torch.cuda.empty_cache()
 
     def load(self, bundle: Bundle) -> Latents:
         """The bundle's latents, on the device.
@@ -124,6 +124,12 @@ class MuseTalkEngine:
             raise InvalidInputError(Reason.INVALID_ARGUMENT, message, field="config.pace")
         return UpstreamListener(self._hearing, fps)
 
+    def picture_at(self, bundle: Bundle, frame: int, fps: Fraction) -> int:
+        """By the bundle's times; with windows "upstream" one picture a frame, as published."""
+        if self._settings.windows is Windows.UPSTREAM:
+            return upstream_picture(frame, len(bundle.pictures))
+        return bundle.picture_at(frame, fps)
+
     def render(self, frames: Sequence[EngineFrame]) -> Crops:
         """Draws all frames, on a GPU in one batch: uint8 RGB [len(frames), 256, 256, 3].
 
@@ -133,6 +139,10 @@ class MuseTalkEngine:
         if not self.receipt.accelerated:
             return np.concatenate([self._draw([frame]) for frame in frames])
         return self._draw(frames)
+
+    def _prepare(self, source: Path, options: PrepareOptions, progress: PrepareProgress) -> Prepared:
+        finders = load_finders(self._settings.weights, self._device, options, self._encode)
+        return prepare_repaint(source, options, finders, progress)
 
     def _draw(self, frames: Sequence[EngineFrame]) -> Crops:
         latents = torch.stack([frame.avatar.of[frame.picture] for frame in frames])

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 Latents = NDArray[np.float16]
 """float16 [B, 8, 32, 32]."""
 
-Encode = Callable[[NDArray[np.uint8]], Latents]
-"""uint8 RGB [B, 256, 256, 3] to what the UNet looks at; the same every time."""
-
 EncodeCrops = Callable[[NDArray[np.uint8]], Latents]
 """uint8 RGB [B, 256, 256, 3] to what the UNet looks at; the same every time."""
 
@@ -54,7 +51,7 @@ def missing(what: str, instead: str) -> AvatarError:
     )
 
 
-def load_finders(folder: Path, device: torch.device, options: PrepareOptions, encode: Encode) -> Finders:
+def load_finders(folder: Path, device: torch.device, options: PrepareOptions, encode: EncodeCrops) -> Finders:
     """Loads the networks that a preparation with these options asks, and no others.
 
     Args:

@@ -54,6 +54,17 @@ def upstream_end(fps: Fraction, length: int) -> int:
     return length + min(6 * math.ceil(AUDIO_RATE / int(fps)), length)
 
 
+def upstream_picture(frame: int, count: int) -> int:
+    """The picture behind a frame as published: one a frame, forth and back, either end twice in a row.
+
+    Args:
+        frame: from 0.
+        count: of the pictures, at least 1; their times do not matter.
+    """
+    step = frame % (2 * count)
+    return min(step, 2 * count - 1 - step)
+
+
 def upstream_length(samples: int) -> int:
     """Audio frames of so many samples, as published: floor((samples / 16000) * 50) in IEEE double."""
     return math.floor(samples / SAMPLE_RATE * AUDIO_RATE)

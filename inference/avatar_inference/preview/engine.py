@@ -66,6 +66,10 @@ class PreviewEngine:
         """A listener for a new stream; its features are `MouthShape`s."""
         return LipListener(fps)
 
+    def picture_at(self, bundle: Bundle, frame: int, fps: Fraction) -> int:
+        """By the bundle's times."""
+        return bundle.picture_at(frame, fps)
+
     def render(self, frames: Sequence[EngineFrame]) -> Crops:
         """Draws frames one by one: uint8 RGB [len(frames), 256, 256, 3]."""
         crops = np.empty((len(frames), CROP, CROP, 3), np.uint8)

@@ -25,6 +25,7 @@ from avatar_inference.musetalk.mask import (
     speaking_part,
     square,
 )
+from avatar_inference.musetalk.windows import upstream_picture
 
 Expected = dict[str, NDArray[Any]]
 
@@ -156,13 +157,14 @@ def test_the_square_is_black_outside_of_the_picture(box: tuple[int, int, int, in
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_pictures_follow_each_other_as_upstream(count: int, expected: Expected) -> None:
-    """Forth and back over three cycles; upstream shows the picture at either end twice, we once."""
+    """Forth and back over three cycles; upstream shows the picture at either end twice, `aligned` once."""
     pictures = [np.zeros((2, 2, 3), np.uint8)] * count
     times = [40_000 * number for number in range(count)]
     bundle = Bundle("a", "musetalk", 2, 2, times, [None] * count, [None] * count, pictures)
     upstream = [*range(count), *reversed(range(count))] * 3
     if count == cases.PICTURES:
         assert upstream == expected["jaw_cycle"].tolist()
+    assert [upstream_picture(frame, count) for frame in range(6 * count)] == upstream
     turns = [picture for picture, _ in groupby(upstream)]
     found = [bundle.picture_at(frame, Fraction(25)) for frame in range(max(len(turns), 6))]
     assert found[: len(turns)] == turns
