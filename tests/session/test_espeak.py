@@ -216,3 +216,17 @@ def test_any_text_finds_a_voice_and_is_read_or_refused_by_name(text: str) -> Non
     except AvatarError as error:
         refused = error.reason
     assert refused in {None, Reason.TEXT_UNREADABLE}
+
+
+async def test_a_helper_is_waited_for_when_its_end_is_cancelled_too() -> None:
+    """Groups of tasks within each other cancel twice; the loop must not close on a helper that still ends."""
+    voice = EspeakVoice()
+    await voice.__aenter__()
+    process = voice._process
+    assert process
+    stopping = asyncio.ensure_future(voice._stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    await asyncio.wait([stopping])
+    assert stopping.cancelled()
+    assert process.returncode is not None

@@ -117,7 +117,13 @@ class EspeakVoice:
             return
         with suppress(ProcessLookupError):
             process.kill()  # it holds nothing worth saving
-        await process.communicate()  # reads the pipe empty, or the end would never be noticed
+        # Reads the pipe empty, or the end would never be noticed; when cancelled twice, too.
+        ended = asyncio.ensure_future(process.communicate())
+        try:
+            await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            await ended
+            raise
 
     async def _send(self, request: dict[str, Any]) -> None:
         data = json.dumps(request).encode()
