@@ -7,7 +7,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 ARGS ?=
 BENCHMARKS ?= demo encoder render streams lips lips_decoded photo
 
-.PHONY: help demo test lint format protos lock bench clean
+.PHONY: help demo test lint format protos crds lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -33,6 +33,9 @@ format: $(DEV) ## Put the code into its one format
 
 protos: $(DEV) ## Generate avatar_protos from the .proto files
 	$(VENV)/python protos/generate.py
+
+crds: $(DEV) ## Generate the custom resource definitions from their models
+	$(VENV)/python -m avatar_operator.crds
 
 lock: ## Pin every dependency anew in requirements/ (needs uv)
 	$(LOCK) --extra dev pyproject.toml --upgrade --output-file requirements/dev.txt

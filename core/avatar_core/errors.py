@@ -64,6 +64,7 @@ class Reason(StrEnum):
     STORE_FULL = "StoreFull"
     STORE_DENIED = "StoreDenied"
     STORE_UNAVAILABLE = "StoreUnavailable"
+    CLUSTER_UNAVAILABLE = "ClusterUnavailable"
     MISSING_DEPENDENCY = "MissingDependency"
     INTERNAL = "Internal"
     # What only a cluster can say: no process ends by these.
@@ -137,7 +138,9 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.NO_FACE: ReasonInfo(_BAD, 11, _USER, False, "Use a picture with one face seen from the front."),
     Reason.SEVERAL_FACES: ReasonInfo(_BAD, 11, _USER, False, "Crop the picture or say which face to take."),
     Reason.FACE_TOO_SMALL: ReasonInfo(_BAD, 11, _USER, False, "Use a picture in which the face is larger."),
-    Reason.AVATAR_NOT_FOUND: ReasonInfo("NOT_FOUND", 12, _USER, False, "Run `avatar prepare FILE`."),
+    Reason.AVATAR_NOT_FOUND: ReasonInfo(
+        "NOT_FOUND", 12, _USER, False, "Run `avatar prepare FILE`, or apply an Avatar."
+    ),
     Reason.AVATAR_INVALID: ReasonInfo(_STATE, 12, _USER, False, "Prepare the avatar again."),
     Reason.PROVIDER_NOT_FOUND: ReasonInfo("NOT_FOUND", 13, _USER, False, "Name a provider or use `text`."),
     Reason.LLM_UNAUTHORIZED: ReasonInfo(_STATE, 14, _ADMIN, False, "Check the LLM's API key."),
@@ -172,6 +175,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.STORE_FULL: ReasonInfo(_STATE, 21, _ADMIN, False, "Make room in the video store."),
     Reason.STORE_DENIED: ReasonInfo(_STATE, 21, _ADMIN, False, "Allow writing to the store."),
     Reason.STORE_UNAVAILABLE: ReasonInfo(_DOWN, 47, _ADMIN, True, "Check that the store is reachable."),
+    Reason.CLUSTER_UNAVAILABLE: ReasonInfo(_DOWN, 49, _USER, True, "Check that `kubectl version` answers."),
     Reason.MISSING_DEPENDENCY: ReasonInfo(_STATE, 22, _USER, False, "Run `avatar doctor`."),
     Reason.INTERNAL: ReasonInfo("INTERNAL", 70, _NOBODY, False, "This is a bug; please report it."),
     Reason.AVATAR_NOT_READY: _waits(_USER, "Wait, or see the Avatar's Ready condition."),

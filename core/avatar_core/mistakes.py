@@ -58,12 +58,23 @@ def _mistake(detail: ErrorDetails, model: type[BaseModel]) -> Mistake:
     return Mistake(path, _sentence(kind, detail, model, path))
 
 
+_TYPES = {
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "model_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+    "string_unicode": "must be text that can be written as UTF-8",
+}
+
+
 def _sentence(kind: str, detail: ErrorDetails, model: type[BaseModel], path: tuple[str | int, ...]) -> str:
     if kind == "missing":
         return "is required"
     context, written = detail.get("ctx", {}), detail["input"]
     text = _allowed_range(model, path) or PATTERNS.get(context.get("pattern", ""))
-    text = text or detail["msg"].removeprefix("Value error, ")
+    text = text or _TYPES.get(kind) or detail["msg"].removeprefix("Value error, ")
     if kind != "value_error" and isinstance(written, str | int | float):
         text += f", not {str(written)[:80]!r}"
     if kind == "literal_error":

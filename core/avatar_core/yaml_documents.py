@@ -16,8 +16,8 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from avatar_core.errors import InvalidInputError, Reason
+from avatar_core.limits import MANIFEST_BYTES_MAX
 
-MAX_BYTES = 1024 * 1024
 MAX_NODES = 20_000
 """Of one stream, aliases followed; a manifest of ours has some dozens."""
 
@@ -67,8 +67,8 @@ def load_documents(text: str, source: str) -> list[Document]:
         InvalidInputError: too large, not YAML, or with keys given twice, tags, cycles or too many aliases.
             The message names the line.
     """
-    if len(text) > MAX_BYTES:
-        raise InvalidInputError(Reason.INVALID_SPEC, f"{source} is larger than {MAX_BYTES} bytes")
+    if len(text) > MANIFEST_BYTES_MAX:
+        raise InvalidInputError(Reason.INVALID_SPEC, f"{source} is larger than {MANIFEST_BYTES_MAX} bytes")
     try:
         return [document for document in _documents(text) if document.value is not None]
     except yaml.MarkedYAMLError as error:

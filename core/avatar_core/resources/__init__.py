@@ -34,7 +34,6 @@ from avatar_core.resources.session import (
     settle,
 )
 from avatar_core.resources.session_status import (
-    Phase,
     SessionStatus,
     StageProgress,
     StageTiming,
@@ -58,7 +57,6 @@ __all__ = [
     "LLMProvider",
     "LLMSpec",
     "Metadata",
-    "Phase",
     "Place",
     "ProviderSpec",
     "ProviderStatus",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -13,19 +12,6 @@ from avatar_core.resources.base import Amount, BundleId, Conditions, Count, Numb
 
 Stage = Literal["llm", "speech", "render", "publish"]
 Word = Annotated[str, Field(max_length=253)]
-
-
-class Phase(StrEnum):
-    """For people; programs read the conditions."""
-
-    PENDING = "Pending"
-    QUEUED = "Queued"
-    STARTING = "Starting"
-    RUNNING = "Running"
-    SUSPENDED = "Suspended"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
 
 
 class StageProgress(Resource):
@@ -100,7 +86,7 @@ class Usage(Resource):
 class SessionStatus(Resource):
     """How the session is, as the operator last saw it."""
 
-    phase: Phase | None = None
+    phase: Word | None = None
     """In one word, for people; programs read conditions."""
     conditions: Conditions = ()
     """Succeeded: Unknown while it goes on, then True or False; VideoAvailable: the video can be watched."""
@@ -115,13 +101,15 @@ class SessionStatus(Resource):
     """The Job of the current attempt."""
     attempt: Count | None = None
     """Counts from 1."""
+    lost_attempts: Count | None = None
+    """Attempts in a row that ended without a result or a reason."""
     observed_retry: Count | None = None
-    """The spec.retry that the current attempt answers."""
-    queued_at: datetime | None = None
-    """When it began to wait for a place."""
+    """The spec.retry that the attempts so far have answered."""
+    waiting_since: datetime | None = None
+    """Since when something that the session names is missing."""
     started_at: datetime | None = None
     """When the container of the current attempt started."""
-    finished_at: datetime | None = None
+    completed_at: datetime | None = None
     """When Succeeded became True or False."""
     reply: Annotated[str, Field(max_length=limits.REPLY_CHARACTERS_MAX)] | None = None
     """What is said."""
