@@ -58,15 +58,21 @@ def _mistake(detail: ErrorDetails, model: type[BaseModel]) -> Mistake:
     return Mistake(path, _sentence(kind, detail, model, path))
 
 
-_TYPES = {
+_SENTENCES = {
     "string_type": "must be a string",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "model_type": "must be a mapping",
     "dict_type": "must be a mapping",
+    "string_too_long": "must be at most {max_length} characters",
+    "string_too_short": "must be at least {min_length} character",
     "string_unicode": "must be text that can be written as UTF-8",
 }
+
+
+_TOLD = {"value_error", "string_too_long", "string_too_short"}
+"""What was written would not make these clearer."""
 
 
 def _sentence(kind: str, detail: ErrorDetails, model: type[BaseModel], path: tuple[str | int, ...]) -> str:
@@ -74,8 +80,8 @@ def _sentence(kind: str, detail: ErrorDetails, model: type[BaseModel], path: tup
         return "is required"
     context, written = detail.get("ctx", {}), detail["input"]
     text = _allowed_range(model, path) or PATTERNS.get(context.get("pattern", ""))
-    text = text or _TYPES.get(kind) or detail["msg"].removeprefix("Value error, ")
-    if kind != "value_error" and isinstance(written, str | int | float):
+    text = text or _SENTENCES.get(kind, "").format(**context) or detail["msg"].removeprefix("Value error, ")
+    if kind not in _TOLD and isinstance(written, str | int | float):
         text += f", not {str(written)[:80]!r}"
     if kind == "literal_error":
         text += nearest(str(written), re.findall("'([^']+)'", context["expected"]))

@@ -21,6 +21,9 @@ from avatar_core.limits import MANIFEST_BYTES_MAX
 MAX_NODES = 20_000
 """Of one stream, aliases followed; a manifest of ours has some dozens."""
 
+MAX_DEPTH = 64
+"""Of values in values; ours stop at six."""
+
 Path = tuple[str | int, ...]
 
 _PLAIN = "plain"
@@ -74,10 +77,12 @@ def load_documents(text: str, source: str) -> list[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{source}:{mark.line + 1}" if mark else source
-        raise InvalidInputError(Reason.INVALID_SPEC, f"{where} is not YAML: {error.problem}") from None
+        raise InvalidInputError(
+            Reason.INVALID_SPEC, f"{where} is not YAML: {str(error.problem)[:200]}"
+        ) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        message = f"{source}:{line} is not YAML: it holds the character U+{ord(str(error.character)):04X}"
+        message = f"{source}:{line} is not YAML: it holds the character U+{int(error.character):04X}"
         raise InvalidInputError(Reason.INVALID_SPEC, message) from None
     except RecursionError:
         raise InvalidInputError(Reason.INVALID_SPEC, f"{source} is not YAML: nested too deeply") from None
@@ -86,7 +91,7 @@ def load_documents(text: str, source: str) -> list[Document]:
 class _Loader(yaml.SafeLoader):
     """Leaves plain scalars unresolved, and counts."""
 
-    composed = 0
+    composed = depth = 0
 
     def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
         if kind is ScalarNode and implicit[0]:
@@ -95,9 +100,13 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         self.composed += 1
-        if self.composed > MAX_NODES:
-            raise _problem(f"more than {MAX_NODES} values", self.peek_event())  # type: ignore[no-untyped-call]
-        return super().compose_node(parent, index)
+        self.depth += 1
+        if self.composed > MAX_NODES or self.depth > MAX_DEPTH:
+            problem = "nested too deeply" if self.depth > MAX_DEPTH else f"more than {MAX_NODES} values"
+            raise _problem(problem, self.peek_event())  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def _documents(text: str) -> Iterator[Document]:
@@ -129,7 +138,7 @@ class _Reader:
             return [self._child(item, (*path, i), item, lines) for i, item in enumerate(node.value)]
         if isinstance(node, ScalarNode):
             return _scalar(node)
-        raise _problem(f"the tag {node.tag} is not allowed", node)
+        raise _problem(f"the tag {str(node.tag)[:80]} is not allowed", node)
 
     def _child(self, node: Node, path: Path, begin: Node, lines: dict[Path, int]) -> Any:
         lines[path] = begin.start_mark.line + 1
@@ -164,7 +173,7 @@ def _scalar(node: ScalarNode) -> Any:
     if node.tag == f"{_TAGS}str":
         return text
     if node.tag != _PLAIN:
-        raise _problem(f"the tag {node.tag} is not allowed", node)
+        raise _problem(f"the tag {str(node.tag)[:80]} is not allowed", node)
     if text in _NULLS:
         return None
     if text in _BOOLS:

@@ -42,9 +42,9 @@ def command(
 ) -> None:
     """Check the AvatarSessions, Avatars and AvatarProviders in each FILE.
 
-    "-" is standard input; of a folder its YAML files are read. The same models, limits and rules hold as in a
-    cluster, and nothing is sent anywhere without --server. Documents of other kinds are passed over. Exit code
-    0 when nothing is wrong, else 2.
+    "-" is standard input; of a folder its YAML files are read. The same models, limits and rules hold as in
+    a cluster, and nothing is sent anywhere without --server. Documents of other kinds are passed over. Exit
+    code 0 when nothing is wrong, else 2.
 
     \b
     Examples:
