@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isinf
 from typing import Any
 
 import yaml
@@ -183,14 +184,15 @@ def _scalar(node: ScalarNode) -> Any:
 
 def _number(text: str) -> int | float | str:
     """A number when it looks like one, else the text."""
+    digits = text.replace("_", "")
     if _INTEGER.fullmatch(text) and len(text) <= 100:
-        digits = text.replace("_", "")
-        octal = re.fullmatch(r"[-+]?0[0-7]+", digits)
-        return int(digits, 8 if octal else 0)
-    if _FLOAT.fullmatch(text) or _ODD_FLOAT.fullmatch(text):
-        number = float(re.sub(r"\.(?=[a-zA-Z])", "", text))
-        return int(number) if number.is_integer() else number
-    return text
+        return int(digits, 8 if re.fullmatch(r"[-+]?0[0-7]+", digits) else 0)
+    if _ODD_FLOAT.fullmatch(text):
+        return float(text.replace(".", ""))
+    if not _FLOAT.fullmatch(digits) or isinf(float(digits)):
+        return text
+    number = float(digits)
+    return int(number) if number.is_integer() else number
 
 
 def _problem(problem: str, at: Any) -> yaml.MarkedYAMLError:

@@ -6,10 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from avatar_cli.linting import lint
+from avatar_operator.crds import KINDS
+from avatar_operator.schemas import structural
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -120,3 +123,48 @@ def test_lint_loads_no_kubernetes_unless_asked() -> None:
         "assert not {'kubernetes', 'kopf', 'av', 'grpc', 'numpy'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
+
+
+LAPTOP_ONLY = {EXAMPLES / "audio.yaml"}
+FOR_CLUSTERS = sorted(set(EXAMPLES.rglob("*.yaml")) - LAPTOP_ONLY)
+
+
+@pytest.mark.parametrize("path", FOR_CLUSTERS, ids=lambda path: path.stem)
+def test_an_example_is_fine(path: Path) -> None:
+    report = lint(path.read_bytes(), path.name)
+    assert report.findings == ()
+    assert report.good
+
+
+@pytest.mark.parametrize("path", sorted(LAPTOP_ONLY), ids=lambda path: path.stem)
+def test_a_laptops_file_is_told_apart(path: Path) -> None:
+    (finding,) = lint(path.read_bytes(), path.name).findings
+    assert finding.field == "spec.audio"
+
+
+@pytest.mark.parametrize("path", sorted((EXAMPLES / "cluster").iterdir()), ids=lambda path: path.stem)
+def test_an_example_for_clusters_says_how_to_apply_it(path: Path) -> None:
+    assert f"#   kubectl apply -f examples/cluster/{path.name}\n" in path.read_text()
+
+
+def test_every_field_has_an_example() -> None:
+    shown = {
+        field
+        for path in FOR_CLUSTERS
+        for checked in lint(path.read_bytes(), path.name).good
+        for field in paths(checked.document.value["spec"], checked.resource.kind)
+    }
+    known = {
+        field for kind in KINDS for field in fields(structural(kind.model)["properties"]["spec"], kind.name)
+    }
+    assert known - shown == set()
+
+
+def paths(value: Any, at: str) -> set[str]:
+    if not isinstance(value, dict):
+        return {at}
+    return {at}.union(*(paths(child, f"{at}.{name}") for name, child in value.items()))
+
+
+def fields(node: dict[str, Any], at: str) -> set[str]:
+    return {at}.union(*(fields(child, f"{at}.{name}") for name, child in node.get("properties", {}).items()))

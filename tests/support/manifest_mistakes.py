@@ -117,7 +117,7 @@ WRONG: tuple[tuple[str, str, list[Any]], ...] = (
     ("Avatar", "spec.source.bundle", ["ava", "sha256:" + "A" * 64, "sha256:" + "a" * 63, "a" * 71]),
     ("Avatar", "spec.source.path", ["/etc/passwd"]),
     ("Avatar", "spec.face.index", [0, 17, *_NO_INT]),
-    ("Avatar", "spec.face.box", [{}, {"x": 0, "y": 0, "width": 63, "height": 64}, [0, 0, 64, 64]]),
+    ("Avatar", "spec.face.box", [{}, {"left": 0, "top": 0, "width": 63, "height": 64}, [0, 0, 64, 64]]),
     ("Avatar", "spec.motion.fps", [4, 61, 29.97, "25"]),
     ("Avatar", "spec.motion.sideMax", [127, 4097]),
     ("Avatar", "spec.repaint.mask", ["", "chin"]),

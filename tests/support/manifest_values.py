@@ -122,8 +122,8 @@ _AVATARS = st.fixed_dictionaries(
             index=st.integers(1, 16),
             box=st.fixed_dictionaries(
                 {
-                    "x": st.integers(0, 8192),
-                    "y": st.integers(0, 8192),
+                    "left": st.integers(0, 8192),
+                    "top": st.integers(0, 8192),
                     "width": st.integers(64, 8192),
                     "height": st.integers(64, 8192),
                 }

@@ -39,10 +39,10 @@ class Source(Resource):
 
 
 class FaceBox(Resource):
-    """A face, in pixels of the source."""
+    """A face, in pixels of the source. (Not x and y: to kubectl a bare `y` in YAML means true.)"""
 
-    x: Pixels
-    y: Pixels
+    left: Pixels
+    top: Pixels
     width: Annotated[Whole, Field(ge=limits.FACE_SIDE_MIN, le=limits.SOURCE_SIDE_MAX)]
     height: Annotated[Whole, Field(ge=limits.FACE_SIDE_MIN, le=limits.SOURCE_SIDE_MAX)]
 
