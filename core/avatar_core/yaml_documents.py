@@ -184,6 +184,8 @@ def _scalar(node: ScalarNode) -> Any:
 
 def _number(text: str) -> int | float | str:
     """A number when it looks like one, else the text."""
+    if text.startswith("_"):
+        return text
     digits = text.replace("_", "")
     if _INTEGER.fullmatch(text) and len(text) <= 100:
         return int(digits, 8 if re.fullmatch(r"[-+]?0[0-7]+", digits) else 0)

@@ -198,7 +198,8 @@ def _object_schema(model: type[Resource]) -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            # Named so that a rule about it can say where it applies.
+            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 253}}},
             "spec": spec,
             # Defaults would add to what the operator wrote, and it would write again.
             "status": without_defaults(status),

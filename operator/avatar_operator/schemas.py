@@ -23,6 +23,7 @@ _KEPT = (
     "minItems",
     "maxItems",
     "maxProperties",
+    "allOf",
     "required",
 )
 _REFERENCE = "#/$defs/"

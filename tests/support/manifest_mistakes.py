@@ -135,13 +135,17 @@ NO_INPUT: tuple[Document, ...] = (
 )
 
 
+_NEEDED: dict[str, Document] = {"llm": {"model": "m"}, "providerRef": {"name": "p"}}
+"""What a new parent can't do without, so that only one thing is wrong."""
+
+
 def put(document: Document, path: str, value: Any) -> Document:
     """A copy in which the field at `path` has the value; its rivals make room."""
     changed = deepcopy(document)
     *parents, last = path.split(".")
     place = changed
     for part in parents:
-        place = place.setdefault(part, {})
+        place = place.setdefault(part, dict(_NEEDED.get(part, {})))
     rivals = INPUT_NAMES if last in INPUT_NAMES else _SOURCE_NAMES if last in _SOURCE_NAMES else ()
     for rival in rivals:
         place.pop(rival, None)

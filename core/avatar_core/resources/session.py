@@ -64,7 +64,11 @@ class SpeechSpec(Resource):
 
     voice: Line | None = None
     """A voice of the provider, or a language tag such as fr-FR."""
-    speed: Annotated[Number, Field(ge=0.25, le=4)] = 1.0
+    # An API server holds whole numbers against the whole part of a minimum, so 0 would pass 0.25.
+    speed: Annotated[
+        Number,
+        Field(ge=0.25, le=4, json_schema_extra={"allOf": [{"minimum": 0, "exclusiveMinimum": True}]}),
+    ] = 1.0
     """1 is normal."""
 
 
