@@ -16,6 +16,7 @@ from tests.cluster.pod_states import (
     ended,
     waiting,
 )
+from tests.cluster.refusals import Refusal
 from tests.cluster.rest import Rest, RestError
 from tests.cluster.servers import ServerError
 from tests.cluster.tools import ToolsError
@@ -31,6 +32,7 @@ __all__ = [
     "Kubelet",
     "Link",
     "PodState",
+    "Refusal",
     "Request",
     "Rest",
     "RestError",

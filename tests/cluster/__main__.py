@@ -1,4 +1,4 @@
-"""`python -m tests.cluster tools` makes the programs; `python -m tests.cluster up` runs a cluster until Ctrl-C."""
+"""`python -m tests.cluster tools` makes the programs of a cluster; `... up` runs one until Ctrl-C."""
 
 from __future__ import annotations
 

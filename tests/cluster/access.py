@@ -36,8 +36,8 @@ class Access:
 
     def kubeconfig(self, url: str, user: str, groups: Sequence[str] = ()) -> Path:
         """A kubeconfig for a user with a client certificate."""
-        credentials = self._certificate(user, groups)
-        return self._write(url, {name: str(path) for name, path in credentials.items()})
+        certificate, key = self._certificate(user, groups)
+        return self._write(url, {"client-certificate": str(certificate), "client-key": str(key)})
 
     def token_kubeconfig(self, url: str, token: str) -> Path:
         """A kubeconfig for whoever a bearer token belongs to."""
@@ -46,25 +46,27 @@ class Access:
     def rest(self, url: str, user: str, groups: Sequence[str] = ()) -> Rest:
         """Plain requests of a user."""
         tls = ssl.create_default_context(cafile=str(self._ca))
-        tls.load_cert_chain(*self._certificate(user, groups).values())
+        tls.load_cert_chain(*self._certificate(user, groups))
         return Rest(url, tls)
 
     def client(self, kubeconfig: Path) -> ApiClient:
         """The official client's configuration and connections."""
         from kubernetes import config
 
-        return config.new_client_from_config(str(kubeconfig))
+        client: ApiClient = config.new_client_from_config(str(kubeconfig))
+        return client
 
-    def _certificate(self, user: str, groups: Sequence[str]) -> dict[str, Path]:
+    def _certificate(self, user: str, groups: Sequence[str]) -> tuple[Path, Path]:
+        """Files of a user's certificate and key."""
         groups = (MASTERS,) if user == ADMIN and not groups else groups
         stem = self._users / _file_name(user, *groups)
-        paths = {"client-certificate": stem.with_suffix(".crt"), "client-key": stem.with_suffix(".key")}
+        certificate, key = stem.with_suffix(".crt"), stem.with_suffix(".key")
         with self._lock:
-            if not paths["client-key"].exists():
+            if not key.exists():
                 identity = self._authority.client(user, groups)
-                paths["client-certificate"].write_bytes(identity.certificate)
-                paths["client-key"].write_bytes(identity.key)
-        return paths
+                certificate.write_bytes(identity.certificate)
+                key.write_bytes(identity.key)
+        return certificate, key
 
     def _write(self, url: str, credentials: Mapping[str, str]) -> Path:
         path = self._users / f"{_file_name(url, *credentials.values())}.kubeconfig"

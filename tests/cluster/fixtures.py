@@ -1,4 +1,4 @@
-"""Fixtures for tests that need a real Kubernetes. Loaded by `tests/conftest.py`, so any test may ask for them."""
+"""Fixtures for tests that need a real Kubernetes; `tests/conftest.py` gives them to every test."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
 """The process that owns a cluster's servers and its folder, so that neither outlives whoever asked for them.
 
-Runs as a script of its own, standard library only, in a session of its own: Ctrl-C on the terminal reaches the
-test run, not the servers. It ends when its standard input closes or its parent is gone, for whatever reason, and
-then kills the servers and removes the folder. Should it be killed itself, the kernel kills the servers
-(PR_SET_PDEATHSIG; it is single-threaded because that signal follows the thread that forked).
+Runs as a script of its own, standard library only, in a session of its own: Ctrl-C on the terminal reaches
+the test run, not the servers. It ends when its standard input closes or its parent is gone, for whatever
+reason, and then kills the servers and removes the folder. Should it be killed itself, the kernel kills the
+servers (PR_SET_PDEATHSIG; it is single-threaded because that signal follows the thread that forked).
 
 Requests are JSON lines on standard input, each answered by one line:
 {"do": "start", "name", "command"} -> {"pid"} · {"do": "look", "name"} -> {"code"}, null while it runs ·
-{"do": "kill", "name"} -> {} · {"do": "signal", "name", "signal"} -> {}. The first line, unasked for, is {"folder"}.
+{"do": "kill", "name"} -> {} · {"do": "signal", "name", "signal"} -> {}. The first line, unasked for, is
+{"folder"}.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class _Servers:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # there is one thread
             )
         return self._running[name].pid
 

@@ -22,8 +22,8 @@ _CAPACITY = {"cpu": "64", "memory": "256Gi", "pods": "10000", "nvidia.com/gpu": 
 class Kubelet:
     """One node, and what happens to the pods of one namespace on it.
 
-    While it runs, a deleted pod of its node ends within milliseconds, as one whose process obeys SIGTERM. A pod that
-    no scheduler gave to a node is bound to this one as soon as a state is played that needs a node.
+    While it runs, a deleted pod of its node ends within milliseconds, as one whose process obeys SIGTERM.
+    A pod that no scheduler gave to a node is bound to this one once a state is played that needs a node.
 
     Args:
         rest: requests of a cluster's administrator.

@@ -1,7 +1,7 @@
 """A TCP link to the API server that can be cut, delayed, stalled and refused.
 
-Everything a client does through a link shares its fate, watches too: TLS hides from it what is asked. Give two
-replicas a link each, and one of them can be parted from the cluster.
+Everything a client does through a link shares its fate, watches too: TLS hides from it what is asked. Give
+two replicas a link each, and one of them can be parted from the cluster.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Link:
 
     @contextmanager
     def stalled(self) -> Iterator[None]:
-        """Hands nothing on until the block ends: connections stay open, bytes wait. As a network that drops all."""
+        """Hands nothing on until the block ends: connections stay open, bytes wait."""
         self._stalls = True
         try:
             yield
@@ -76,6 +76,7 @@ class Link:
     async def _reset_all(self) -> None:
         for writer in self._open:
             _reset(writer)
+        self._open.clear()
 
     async def _end(self) -> None:
         self._server.close()

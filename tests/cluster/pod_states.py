@@ -18,8 +18,8 @@ class PodState:
     Attributes:
         phase: as in the pod's status; None keeps what it is.
         conditions: (status, reason) by type; others stay as they are.
-        container: the state of each container, such as {"waiting": {"reason": "ImagePullBackOff"}}; None keeps
-            what they are.
+        container: the state of each container, such as {"waiting": {"reason": "ImagePullBackOff"}}; None
+            keeps what they are.
         needs_node: whether a pod in this state was given to a node.
         message: of the first condition that has a reason.
     """
@@ -98,8 +98,8 @@ UNSCHEDULABLE = PodState(
     needs_node=False,
     message="0/1 nodes are available: 1 Insufficient cpu.",
 )
-# Its node is heard of no more: the node lifecycle controller writes False, not Unknown, and no reason, while the
-# containers stay what they were when last heard of. After the pod's tolerations it is deleted and hangs.
+# Its node is heard of no more: the node lifecycle controller writes False, not Unknown, and no reason, while
+# the containers stay what they were when last heard of. After the pod's tolerations it is deleted and hangs.
 NODE_LOST = PodState(conditions={"Ready": (_FALSE, "")})
 
 

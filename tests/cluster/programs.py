@@ -18,8 +18,8 @@ class Release:
     Attributes:
         name: its folder's name in the cache and beside this file.
         packages: Go package of each program, by the program's name.
-        download: where its release is, with {version}, {os}, {arch} and, if each program is a file of its own,
-            {program}; otherwise a tar.gz.
+        download: where its release is, with {version}, {os}, {arch} and, if each program is a file of its
+            own, {program}; otherwise a tar.gz.
         checksums: where the SHA-256 of `download` is, as a bare digest or as lines "digest  file".
         variables: what the linker sets, by the variable's name: a program asked for its version tells these.
     """

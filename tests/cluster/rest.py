@@ -22,18 +22,18 @@ _TIMEOUT = urllib3.Timeout(connect=5, read=60)
 
 
 class RestError(Exception):
-    """The API server refused; it can't be reached if `code` is 0."""
+    """The API server refused; it can't be reached if `code` is 0. `retry_after` is in seconds."""
 
-    def __init__(self, code: int, reason: str, message: str) -> None:
+    def __init__(self, code: int, reason: str, message: str, retry_after: int = 0) -> None:
         super().__init__(f"{code} {reason}: {message}")
-        self.code, self.reason = code, reason
+        self.code, self.reason, self.retry_after = code, reason, retry_after
 
 
 class Rest:
     """Requests of one user. Any number of threads may share it.
 
-    Every method takes a path such as "/api/v1/pods" and query parameters, returns the parsed answer and raises
-    RestError.
+    Every method takes a path such as "/api/v1/pods" and query parameters, returns the parsed answer and
+    raises RestError.
     """
 
     def __init__(self, url: str, tls: ssl.SSLContext) -> None:
@@ -106,7 +106,7 @@ class Rest:
                 preload_content=False,
             )
             if response.status >= 400:
-                raise _refusal(response.status, response.data)
+                raise _refusal(response)
             yield response
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise RestError(0, type(error).__name__, str(error)) from error
@@ -116,7 +116,7 @@ class Rest:
 
 
 def _shut_down(response: urllib3.BaseHTTPResponse) -> None:
-    """Ends what another thread reads. Beneath TLS: an SSLSocket that is shut down itself hands out ciphertext."""
+    """Ends what another thread reads; beneath TLS, as an SSLSocket that is shut down hands out ciphertext."""
     connection = response.connection
     if isinstance(connection, urllib3.connection.HTTPConnection) and connection.sock:
         with suppress(OSError):
@@ -130,9 +130,10 @@ def _events(response: urllib3.BaseHTTPResponse) -> Iterator[Json]:
         yield from (json.loads(line) for line in lines if line)
 
 
-def _refusal(code: int, data: bytes) -> RestError:
+def _refusal(response: urllib3.BaseHTTPResponse) -> RestError:
+    code, data, wait = response.status, response.data, int(response.headers.get("Retry-After", 0))
     try:
         status = json.loads(data)
-        return RestError(code, status["reason"], status["message"])
+        return RestError(code, status["reason"], status["message"], wait)
     except (ValueError, KeyError, TypeError):
-        return RestError(code, "", data.decode(errors="replace"))
+        return RestError(code, "", data.decode(errors="replace"), wait)

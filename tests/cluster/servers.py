@@ -116,8 +116,8 @@ class Port:
     """A free loopback port that stays ours, also while no server listens on it.
 
     A socket bound with SO_REUSEPORT, never listening, keeps it from everybody but servers that share ports on
-    purpose; a connection reaches those that listen. So two clusters never race for a port, and a server that is
-    started again finds its own.
+    purpose; a connection reaches those that listen. So two clusters never race for a port, and a server that
+    is started again finds its own.
     """
 
     def __init__(self) -> None:

@@ -41,8 +41,7 @@ def test_users_may_what_rbac_lets_them(cluster: Cluster, namespace: str) -> None
 def _may_list(api: client.CoreV1Api, namespace: str) -> bool:
     try:
         api.list_namespaced_config_map(namespace)
-    except client.ApiException as error:
-        assert error.status == 403
+    except client.ApiException:
         return False
     return True
 
@@ -136,7 +135,7 @@ def test_two_clusters_side_by_side_know_nothing_of_each_other(cluster: Cluster, 
     with Cluster.start() as other:
         assert other.url != cluster.url
         assert namespace not in other.kubectl("get", "namespaces")
-        with pytest.raises(KubectlError, match="certificate|authorized"):
+        with pytest.raises(KubectlError, match=r"certificate|authorized"):
             other.kubectl(
                 f"--kubeconfig={cluster.kubeconfig()}", f"--server={other.url}", "get", "namespaces"
             )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import urllib3
 from kubernetes import client, watch
-from tests.cluster import RUNNING, Cluster, Link, RestError
+from tests.cluster import RUNNING, Cluster, Link, Refusal, Rest, RestError
 from tests.cluster.jobs import config_map, job
 from tests.cluster.patience import eventually
 
@@ -89,20 +89,32 @@ def test_an_old_version_is_gone_once_history_is_forgotten(own: Cluster, place: s
     assert seen["object"]["code"] == 410
 
 
-def test_a_throttled_user_is_told_to_come_back_and_others_are_not(own: Cluster, place: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "reason"), [(409, "Conflict"), (429, "TooManyRequests"), (500, "InternalError")]
+)
+def test_every_other_write_of_a_user_may_be_refused(own: Cluster, place: str, code: int, reason: str) -> None:
+    user = f"unlucky-{code}"
     path = f"/api/v1/namespaces/{place}/configmaps"
-    own.kubectl("create", "rolebinding", "hasty", "--clusterrole=edit", "--user=hasty", "-n", place)
-    hasty = own.client("hasty")
-    hasty.configuration.retries = False
-    api = client.CoreV1Api(client.ApiClient(hasty.configuration))
-    with own.throttled("hasty"):
-        with pytest.raises(client.ApiException) as refused:
-            api.list_namespaced_config_map(place)
-        assert refused.value.status == 429
-        assert int(refused.value.headers["Retry-After"]) >= 1
-        assert own.rest.get(path)
-    assert eventually(lambda: _answers(api, place))
-    assert {429, 200} <= {request.code for request in own.audit_log("hasty")}
+    own.kubectl("create", "rolebinding", "edit", "--clusterrole=edit", f"--user={user}", "-n", place)
+    unlucky = own.rest_of(user)
+    eventually(lambda: _may_read(unlucky, path))
+    with own.refusing(user, Refusal(code, one_in=2, retry_after=1)):
+        unlucky.post(path, config_map("first"))
+        with pytest.raises(RestError) as refused:
+            unlucky.post(path, config_map("second"))
+        assert unlucky.get(path)
+        assert own.rest.post(path, config_map("of-the-admin"))
+    assert (refused.value.code, refused.value.reason, refused.value.retry_after) == (code, reason, 1)
+    assert "second" not in str(own.rest.get(path))
+    unlucky.post(path, config_map("third"))
+    assert [request.code for request in own.audit_log(user) if request.writes] == [201, code, 201]
+
+
+def _may_read(rest: Rest, path: str) -> bool:
+    try:
+        return bool(rest.get(path))
+    except RestError:
+        return False
 
 
 def _answers(api: client.CoreV1Api, place: str) -> bool:

@@ -1,8 +1,8 @@
 """Finds or makes the programs of a cluster.
 
-Looked for in this order: the folder $AVATAR_CLUSTER_TOOLS -> the user's cache -> the official release, checked
-against its checksum -> `go build` of the pinned modules beside this file. The last two fill the cache. A program
-appears there only when it is whole, and processes that ask at the same time wait for the first.
+Looked for in this order: the folder $AVATAR_CLUSTER_TOOLS -> the user's cache -> the official release,
+checked against its checksum -> `go build` of the pinned modules beside this file. The last two fill the
+cache. A program appears there only when it is whole; processes that ask at the same time wait for the first.
 """
 
 from __future__ import annotations
