@@ -46,6 +46,7 @@ class Access:
     def rest(self, url: str, user: str, groups: Sequence[str] = ()) -> Rest:
         """Plain requests of a user."""
         tls = ssl.create_default_context(cafile=str(self._ca))
+        tls.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does by itself
         tls.load_cert_chain(*self._certificate(user, groups))
         return Rest(url, tls)
 
