@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from avatar_operator.cleaning import clean, cleaned
-from avatar_operator.decision import Seat
 from avatar_operator.observed import Observed
-from avatar_operator.plan import Plan, alive, clearing
+from avatar_operator.plan import Plan, clearing, seat
 
 
 def leaving(seen: Observed, now: float) -> Plan:
@@ -18,9 +17,9 @@ def leaving(seen: Observed, now: float) -> Plan:
     """
     status = seen.session.status
     if not seen.session.kept:
-        return Plan(None, Seat.HOLDING if alive(seen) else Seat.OUT)
+        return Plan(None, seat(seen))
     if seen.namespace_terminating:
-        return Plan(None, drop_finalizer=True)
+        return Plan(None, seat(seen), drop_finalizer=True)
     if (plan := clearing(seen, None, now)) is not None:
         return plan
     if cleaned(seen, status):

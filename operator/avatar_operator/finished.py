@@ -7,9 +7,9 @@ from dataclasses import replace
 from avatar_core.errors import Reason
 from avatar_operator.cleaning import clean, cleaned
 from avatar_operator.conditions import NO_VIDEO, State, say_video
-from avatar_operator.decision import Deletion, Seat
+from avatar_operator.decision import Deletion
 from avatar_operator.observed import JobView, Observed
-from avatar_operator.plan import Plan, alive, clearing, delete_jobs, delete_stuck, earliest, stuck_next
+from avatar_operator.plan import Plan, clearing, delete_jobs, delete_stuck, earliest, seat, stuck_next
 from avatar_operator.pods import Kind, judge
 from avatar_operator.settings import Settings
 from avatar_operator.status import VIDEO_AVAILABLE, Status
@@ -26,10 +26,11 @@ def after(seen: Observed, status: Status, settings: Settings, now: float) -> Pla
     spec = seen.session.spec
     if spec.session_ttl is not None and now >= completed + spec.session_ttl:
         session = seen.session
-        return Plan(status, deletes=(Deletion("AvatarSession", session.name, session.uid),))
+        return Plan(status, seat(seen), deletes=(Deletion("AvatarSession", session.name, session.uid),))
     watchable = _watchable(status)
     if watchable and not seen.session.kept:
-        return Plan(status, add_finalizer=True)  # somebody took it off; the video would be left behind
+        # Somebody took it off; the video would be left behind.
+        return Plan(status, seat(seen), add_finalizer=True)
     if now >= completed + spec.video_ttl and seen.session.kept:
         return _expired(seen, status, now)
     if watchable:
@@ -45,7 +46,7 @@ def _keeping(seen: Observed, status: Status, completed: int, now: float) -> Plan
     deletion = completed + spec.session_ttl if spec.session_ttl is not None else None
     return Plan(
         status,
-        Seat.HOLDING if alive(seen) else Seat.OUT,
+        seat(seen),
         deletes=delete_jobs(due) + delete_stuck(seen.pods_alive, now),
         wake_at=earliest(now, later, expiry, deletion, stuck_next(seen.pods_alive, now)),
     )

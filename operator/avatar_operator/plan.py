@@ -75,6 +75,7 @@ def earliest(now: float, *times: float | None) -> float | None:
     return min((at for at in times if at is not None and at > now), default=None)
 
 
-def alive(seen: Observed) -> bool:
-    """Whether anything of the session may still run."""
-    return bool(seen.pods_alive) or any(not job.finished for job in seen.ours)
+def seat(seen: Observed) -> Seat:
+    """A place is held for as long as anything of the session may still run."""
+    running = bool(seen.pods_alive) or any(not job.finished for job in seen.ours)
+    return Seat.HOLDING if running else Seat.OUT
