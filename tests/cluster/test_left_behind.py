@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,10 @@ pytestmark = [
     pytest.mark.usefixtures("cluster_tools"),
 ]
 ROOT = Path(__file__).parents[2]
+PATIENCE = 30
 
+# Tests started in the background, as by `make test &`, ignore SIGINT, and so would what they start.
+_HEEDS_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 _STARTS_AND_WAITS = """
 import time
 from tests.cluster import Cluster
@@ -78,28 +82,29 @@ def _of_folder(folder: Path) -> dict[int, str]:
 
 
 @pytest.fixture
-def starter() -> Callable[[str], Starter]:
-    def start(program: str) -> Starter:
-        process = subprocess.Popen(
-            [sys.executable, "-c", program],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert process.stdout
-        started = Starter(process, Path(process.stdout.readline().strip()))
-        assert sorted(started.pids().values()) == ["etcd", "kube-apiserver"]
-        return started
+def starter() -> Iterator[Callable[[str], Starter]]:
+    """Runs programs that print the folder of the cluster they start."""
+    with ExitStack() as running:
 
-    return start
+        def start(program: str) -> Starter:
+            command = [sys.executable, "-c", _HEEDS_SIGINT + program]
+            process = running.enter_context(
+                subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+            )
+            running.callback(process.kill)
+            assert process.stdout
+            started = Starter(process, Path(process.stdout.readline().strip()))
+            assert sorted(started.pids().values()) == ["etcd", "kube-apiserver"]
+            return started
+
+        yield start
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_is_left_after_a_signal(starter: Callable[[str], Starter], number: signal.Signals) -> None:
     run = starter(_STARTS_AND_WAITS)
     run.process.send_signal(number)
-    run.process.wait()
+    run.process.wait(PATIENCE)
     assert eventually(run.is_gone)
 
 
@@ -108,7 +113,7 @@ def test_nothing_is_left_though_a_forked_child_holds_the_pipe(starter: Callable[
     assert run.process.stdout
     child = int(run.process.stdout.readline())
     run.process.kill()
-    run.process.wait()
+    run.process.wait(PATIENCE)
     try:
         assert eventually(run.is_gone)
     finally:
@@ -145,26 +150,18 @@ def test_a_cluster_outlives_the_thread_that_started_it() -> None:
 def test_nothing_is_left_when_pytest_is_interrupted_in_a_test(tmp_path: Path) -> None:
     test = tmp_path / "test_endless.py"
     test.write_text(
-        "import time\npytest_plugins = ['tests.cluster.fixtures']\n"
+        "import time\n"
         "def test_endless(cluster):\n    print(cluster.folder, flush=True)\n    time.sleep(600)\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-s",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "tests.cluster.fixtures",
-    ]
+    options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "tests.cluster.fixtures"]
+    program = _HEEDS_SIGINT + "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, *options]
     process = subprocess.Popen(
         [*command, str(test)], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stdout
     folder = next(Path(line.strip()) for line in process.stdout if "avatar-cluster-" in line)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does with Ctrl-C: everybody in the foreground
-    process.communicate()
+    process.communicate(timeout=PATIENCE)
     assert not folder.exists()
     assert not _of_folder(folder)
