@@ -54,7 +54,7 @@ class Decision:
         clean: delete the session's folder in the store: `clean.attempt` of later pictures is this attempt's.
         drop_finalizer: last.
         read_refusals: name of the Job whose FailedCreate events are to be read, then decide again.
-        seat: for the line; None leaves it.
+        seat: for the line; None leaves it. HOLDING counts before the first step, the others after the last.
         wake_at: Unix seconds at which to decide again though nothing happened.
     """
 

@@ -9,7 +9,7 @@ from avatar_operator.cleaning import clean, cleaned
 from avatar_operator.conditions import NO_VIDEO, State, say_video
 from avatar_operator.decision import Deletion
 from avatar_operator.observed import JobView, Observed
-from avatar_operator.plan import Plan, clearing, delete_jobs, delete_stuck, earliest, seat, stuck_next
+from avatar_operator.plan import Plan, clearing, delete_jobs, delete_stuck, earliest, look_again, seat
 from avatar_operator.pods import Kind, judge
 from avatar_operator.settings import Settings
 from avatar_operator.status import VIDEO_AVAILABLE, Status
@@ -44,11 +44,12 @@ def _keeping(seen: Observed, status: Status, completed: int, now: float) -> Plan
     due, later = _due_jobs(seen, status, completed, now)
     expiry = completed + spec.video_ttl if seen.session.kept else None
     deletion = completed + spec.session_ttl if spec.session_ttl is not None else None
+    again = look_again(seen.pods_alive, now) if seen.pods_alive else None
     return Plan(
         status,
         seat(seen),
         deletes=delete_jobs(due) + delete_stuck(seen.pods_alive, now),
-        wake_at=earliest(now, later, expiry, deletion, stuck_next(seen.pods_alive, now)),
+        wake_at=earliest(now, later, expiry, deletion, again),
     )
 
 

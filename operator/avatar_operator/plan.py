@@ -11,6 +11,8 @@ from avatar_operator.observed import JobView, Observed, PodView
 from avatar_operator.pods import stuck_at
 from avatar_operator.status import Status
 
+LOOK_AGAIN_SECONDS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -62,12 +64,13 @@ def clearing(seen: Observed, status: Status | None, now: float) -> Plan | None:
     if not seen.ours and not seen.pods_alive:
         return None
     deletes = delete_jobs(seen.ours) + delete_stuck(seen.pods_alive, now)
-    return Plan(status, Seat.HOLDING, deletes=deletes, wake_at=stuck_next(seen.pods_alive, now))
+    return Plan(status, Seat.HOLDING, deletes=deletes, wake_at=look_again(seen.pods_alive, now))
 
 
-def stuck_next(pods: Iterable[PodView], now: float) -> float | None:
-    """When the next of these pods counts as stuck."""
-    return earliest(now, *(stuck_at(pod) for pod in pods))
+def look_again(pods: Iterable[PodView], now: float) -> float:
+    """When to decide again while things must go: what caches never showed is not missed when it goes."""
+    stuck = earliest(now, *(stuck_at(pod) for pod in pods))
+    return min(now + LOOK_AGAIN_SECONDS, stuck or now + LOOK_AGAIN_SECONDS)
 
 
 def earliest(now: float, *times: float | None) -> float | None:

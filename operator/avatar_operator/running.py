@@ -10,11 +10,11 @@ from avatar_operator.decision import Deletion, Seat
 from avatar_operator.finished import after
 from avatar_operator.observed import JobView, Observed, PodView
 from avatar_operator.outcome import ended, late, vanished
-from avatar_operator.plan import Plan, delete_jobs, delete_stuck, earliest, stuck_next
+from avatar_operator.plan import Plan, delete_jobs, delete_stuck, earliest, look_again
 from avatar_operator.pods import Kind, Verdict, is_oom, judge, stuck_at
 from avatar_operator.refusals import next_reading, refusal
 from avatar_operator.settings import Settings
-from avatar_operator.status import Status
+from avatar_operator.status import Status, Timings
 
 MARGIN_SECONDS = 5
 """A pod ends itself at `timeoutSeconds`; so long after that it is taken for hung."""
@@ -49,7 +49,7 @@ def _going(seen: Observed, status: Status, settings: Settings, now: float) -> Pl
     """The Job is deleted. While its pods end they may still report, so nothing is concluded yet."""
     if seen.pods_alive or any(job.name == status.job_name for job in seen.ours):
         deletes = delete_stuck(seen.pods_alive, now)
-        return Plan(status, Seat.HOLDING, deletes=deletes, wake_at=stuck_next(seen.pods_alive, now))
+        return Plan(status, Seat.HOLDING, deletes=deletes, wake_at=look_again(seen.pods_alive, now))
     return vanished(seen, status, settings, now)
 
 
@@ -78,7 +78,8 @@ def _watch(
 def _run(seen: Observed, status: Status, job: JobView, pod: PodView, now: float) -> Plan:
     """A running container has `timeoutSeconds`, which it keeps itself; the operator is the backstop."""
     started = pod.container.started_at or pod.created
-    status = replace(_progressed(seen, status), started_at=started)
+    timings = Timings(max(0, job.created - seen.session.created), max(0, started - job.created))
+    status = replace(_progressed(seen, status), started_at=started, timings=timings)
     limit = started + seen.session.spec.timeout + MARGIN_SECONDS
     if now >= limit:
         status = say(status, "Unknown", Reason.DEADLINE_EXCEEDED, late(seen, status), now)

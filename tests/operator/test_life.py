@@ -43,6 +43,7 @@ MAY_END_UNFOUND = {
     Reason.START_TIMEOUT,
     Reason.QUOTA_EXCEEDED,
     Reason.AVATAR_NOT_READY,
+    Reason.POD_FAILED,
 }
 """How a session may end although a result was committed that the operator has never heard of."""
 

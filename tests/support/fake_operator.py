@@ -166,6 +166,8 @@ class Operator:
 
     def _apply(self, session: SessionView, decision: Decision) -> None:
         uid = session.uid
+        if decision.seat is Seat.HOLDING:
+            self.line.hold(uid, session.namespace)
         try:
             self._write(session, decision)
         except (ConflictError, GoneError, ExistsError):
@@ -174,8 +176,6 @@ class Operator:
         if decision.seat is Seat.WAITING:
             ticket = Ticket(session.created, uid, session.namespace)
             self.line.wait(ticket, session.status.queue_position, self.now)
-        elif decision.seat is Seat.HOLDING:
-            self.line.hold(uid, session.namespace)
         elif decision.seat is Seat.OUT:
             self.line.leave(uid)
         self.deadlines.set(uid, decision.wake_at)
