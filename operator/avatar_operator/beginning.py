@@ -79,6 +79,7 @@ def _create(seen: Observed, status: Status, settings: Settings, now: float) -> P
         queue_position=None,
         started_at=None,
         video=Video(url, expires),
+        timings=None,
     )
     begun = say(begun, "Unknown", State.STARTING, f"attempt {attempt} starts", now)
     begun = say_video(begun, "Unknown", State.PENDING, "it can be watched as it is made", now)

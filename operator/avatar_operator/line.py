@@ -148,7 +148,7 @@ class Line:
 
     def _order(self) -> Iterator[Ticket]:
         """The order in which places would be given if none ever came free unevenly."""
-        queues = {}
+        queues: dict[str, list[Ticket]] = {}
         for ticket in sorted(self._waiting.values(), reverse=True):
             queues.setdefault(ticket.namespace, []).append(ticket)
         turns = [(self._held.get(namespace, 0), queue[-1]) for namespace, queue in queues.items()]

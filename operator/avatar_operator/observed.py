@@ -44,6 +44,7 @@ class SessionView:
     """An AvatarSession.
 
     Attributes:
+        created: when.
         resource_version: of the picture; every write of status or finalizer names it.
         deleting: it has a deletion timestamp.
         kept: our finalizer is on it.
@@ -54,6 +55,7 @@ class SessionView:
     namespace: str
     name: str
     uid: str
+    created: int = 0
     generation: int = 1
     resource_version: str = ""
     deleting: bool = False

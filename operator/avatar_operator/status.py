@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Truth = Literal["True", "False", "Unknown"]
@@ -33,11 +33,35 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the current stage is: `done` of `total` (None while unknown), 0 to 100 percent."""
+    """How far the current stage is: `done` of `total` (None while unknown), 0 to 100 percent.
+
+    `note` says what is waited for, if anything.
+    """
 
     done: float = 0
     total: float | None = None
     percent: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """A published MP4.
+
+    Attributes:
+        bytes, sha256: of the file.
+        seconds, frames: its length.
+        fps: frames per second, such as "15" or "30000/1001".
+        width, height: pixels.
+    """
+
+    bytes: int
+    sha256: str
+    seconds: float
+    frames: int
+    fps: str = ""
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +71,12 @@ class Video:
     Attributes:
         url: signed.
         expires_at: Unix seconds; clean-up may delete it then.
-        bytes, sha256, seconds, frames: of the published file; 0 and empty before.
+        file: what is published; None before.
     """
 
     url: str
     expires_at: int
-    bytes: int = 0
-    sha256: str = ""
-    seconds: float = 0
-    frames: int = 0
+    file: VideoFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +91,67 @@ class StageTime:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was used: tokens of the LLM, characters spoken, seconds of speech and of an accelerator."""
+    """What was used: tokens of the LLM, characters spoken, seconds of speech and of an accelerator.
+
+    `tokens_estimated`: the LLM's server told no numbers.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    tokens_estimated: bool = False
     characters: int = 0
     speech_seconds: float = 0
     gpu_seconds: float = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a pod reports of a published video.
+class Timings:
+    """How long each part took, in seconds; None while unknown.
 
     Attributes:
-        bytes, sha256, seconds, frames: of the video.
-        reply: what is said; empty for a given sound.
-        timings: of every stage that ran.
-        usage: what was used.
-        engine: what drew.
+        queue_seconds: from the session's creation to its current Job.
+        start_seconds: from the Job to the container's start.
+        first_frame_seconds, total_seconds: from the container's start to the first picture and to the video.
+        stages: each that ran.
     """
 
-    bytes: int
-    sha256: str
-    seconds: float
-    frames: int
+    queue_seconds: float | None = None
+    start_seconds: float | None = None
+    first_frame_seconds: float | None = None
+    total_seconds: float | None = None
+    stages: tuple[StageTime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a session made, besides the video.
+
+    Attributes:
+        reply: what is said; empty for a given sound.
+        reply_cut: the token limit cut it.
+        usage: what was used.
+        engine, avatar, render_id: what drew, which bundle, and its name in the server's logs.
+        notes: what a person must know.
+    """
+
     reply: str = ""
-    timings: tuple[StageTime, ...] = ()
-    usage: Usage = Usage()
+    reply_cut: bool = False
+    usage: Usage = field(default_factory=Usage)
     engine: str = ""
+    avatar: str = ""
+    render_id: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a pod reports of a published video; where it lies is computed, never reported."""
+
+    file: VideoFile
+    made: Made = field(default_factory=Made)
+    first_frame_seconds: float | None = None
+    total_seconds: float | None = None
+    stages: tuple[StageTime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +172,7 @@ class Status:
         waiting_since: Unix seconds since when something this session names is missing.
         started_at: Unix seconds at which the current attempt's container started.
         completed_at: Unix seconds at which `Succeeded` became true or false.
-        reply, video, timings, usage, engine: what was made.
+        video, timings, made: what came of it.
     """
 
     phase: str = ""
@@ -135,11 +188,9 @@ class Status:
     waiting_since: int | None = None
     started_at: int | None = None
     completed_at: int | None = None
-    reply: str = ""
     video: Video | None = None
-    timings: tuple[StageTime, ...] = ()
-    usage: Usage | None = None
-    engine: str = ""
+    timings: Timings | None = None
+    made: Made | None = None
 
     def condition(self, kind: str) -> Condition | None:
         """The condition of that type."""
