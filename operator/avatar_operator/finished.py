@@ -8,7 +8,8 @@ from avatar_core.errors import Reason
 from avatar_operator.cleaning import clean, cleaned
 from avatar_operator.conditions import NO_VIDEO, State, say_video
 from avatar_operator.decision import Deletion
-from avatar_operator.observed import JobView, Observed
+from avatar_operator.objects import JobView
+from avatar_operator.observed import Observed
 from avatar_operator.plan import Plan, clearing, delete_jobs, delete_stuck, earliest, look_again, seat
 from avatar_operator.pods import Kind, judge
 from avatar_operator.settings import Settings

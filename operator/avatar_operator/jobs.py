@@ -15,7 +15,7 @@ from avatar_operator.names import (
     SESSION_UID,
     job_name,
 )
-from avatar_operator.observed import SessionView, SpecView
+from avatar_operator.objects import SessionView, SpecView
 from avatar_operator.pod_template import pod_template
 from avatar_operator.pods import FINAL_EXIT_CODES
 from avatar_operator.resolved import Inputs, resolved_document

@@ -10,7 +10,8 @@ from avatar_operator.beginning import begin
 from avatar_operator.conditions import State, because, fail, say, say_video
 from avatar_operator.decision import Seat
 from avatar_operator.finished import after
-from avatar_operator.observed import JobView, Observed, PodView
+from avatar_operator.objects import JobView, PodView
+from avatar_operator.observed import Observed
 from avatar_operator.plan import Plan
 from avatar_operator.pods import Kind, judge
 from avatar_operator.settings import Settings

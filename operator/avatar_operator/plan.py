@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from avatar_operator.decision import Deletion, Seat
-from avatar_operator.observed import JobView, Observed, PodView
+from avatar_operator.objects import JobView, PodView
+from avatar_operator.observed import Observed
 from avatar_operator.pods import stuck_at
 from avatar_operator.status import Status
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from avatar_operator.names import CONTAINER, RESOLVED
-from avatar_operator.observed import SecretKey
+from avatar_operator.objects import SecretKey
 from avatar_operator.resolved import LLM_KEY_VARIABLE, SPEECH_KEY_VARIABLE, Inputs
 from avatar_operator.settings import Settings
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from avatar_core.errors import CLUSTER_AGAIN, CLUSTER_FINAL, REASONS, Reason
-from avatar_operator.observed import ContainerView, PodView
+from avatar_operator.objects import ContainerView, PodView
 
 GONE_MARGIN = 30
 """Seconds after its grace at which a pod that is still there is taken for lost with its node."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from avatar_core.errors import Reason
-from avatar_operator.observed import AvatarView, HistoryView, Observed, ProviderView, SpecView
+from avatar_operator.objects import AvatarView, HistoryView, ProviderView, SpecView
+from avatar_operator.observed import Observed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from avatar_operator.observed import AvatarView, ProviderView, SessionView, Turn
+from avatar_operator.objects import AvatarView, ProviderView, SessionView, Turn
 
 LLM_KEY_VARIABLE = "AVATAR_LLM_API_KEY"
 SPEECH_KEY_VARIABLE = "AVATAR_SPEECH_API_KEY"

@@ -8,7 +8,8 @@ from avatar_core.errors import Reason
 from avatar_operator.conditions import State, because, fail, say
 from avatar_operator.decision import Deletion, Seat
 from avatar_operator.finished import after
-from avatar_operator.observed import JobView, Observed, PodView
+from avatar_operator.objects import JobView, PodView
+from avatar_operator.observed import Observed
 from avatar_operator.outcome import ended, late, vanished
 from avatar_operator.plan import Plan, delete_jobs, delete_stuck, earliest, look_again
 from avatar_operator.pods import Kind, Verdict, is_oom, judge, stuck_at

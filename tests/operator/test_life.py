@@ -12,7 +12,7 @@ from tests.support.fake_operator import CrashError, Operator
 
 from avatar_core.errors import Reason
 from avatar_operator.line import Capacity
-from avatar_operator.observed import SpecView
+from avatar_operator.objects import SpecView
 
 CAPACITY = Capacity(cluster=3, namespace=2)
 INDEX = st.integers(0, 20)

@@ -14,7 +14,7 @@ from typing import Any
 from avatar_operator.decision import Deletion
 from avatar_operator.jobs import BACKOFF_LIMIT
 from avatar_operator.names import ATTEMPT
-from avatar_operator.observed import ContainerView, JobView, PodView, SessionView, SpecView
+from avatar_operator.objects import ContainerView, JobView, PodView, SessionView, SpecView
 from avatar_operator.pods import FINAL_EXIT_CODES
 from avatar_operator.status import Result, Status, VideoFile
 

@@ -8,17 +8,8 @@ from avatar_operator.deadlines import Deadlines
 from avatar_operator.decide import reconcile
 from avatar_operator.decision import Decision, Seat
 from avatar_operator.line import Capacity, Line, Ticket
-from avatar_operator.observed import (
-    AvatarView,
-    Clean,
-    CleanState,
-    JobView,
-    Observed,
-    Place,
-    PodView,
-    Refusals,
-    SessionView,
-)
+from avatar_operator.objects import AvatarView, JobView, PodView, SessionView
+from avatar_operator.observed import Clean, CleanState, Observed, Place, Refusals
 from avatar_operator.settings import Settings
 from avatar_operator.status import Result
 
