@@ -23,7 +23,7 @@ class Layout:
     Attributes:
         folder: holds the files named in `files`, etcd's data and the audit log.
         tools: programs by name.
-        flags: further flags by a server's name; a flag given here wins.
+        flags: further flags by a server's name; one given here replaces ours of that name.
     """
 
     folder: Path
@@ -127,8 +127,11 @@ def scheduler(layout: Layout, kubeconfig: Path) -> list[str]:
 
 
 def _command(layout: Layout, program: str, *flags: str) -> list[str]:
-    # The servers take the last of a flag given twice.
-    return [str(layout.tools[program]), *flags, *layout.flags.get(program, ())]
+    """A flag of `layout.flags` replaces ours: lists, such as --controllers, would otherwise grow together."""
+    wanted = layout.flags.get(program, ())
+    replaced = {flag.partition("=")[0] for flag in wanted}
+    kept = [flag for flag in flags if flag.partition("=")[0] not in replaced]
+    return [str(layout.tools[program]), *kept, *wanted]
 
 
 # Who belongs to the cluster itself or sets up tests is not what a test wants to count.

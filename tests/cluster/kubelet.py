@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from tests.cluster.pod_states import Json, PodState, ended
-from tests.cluster.rest import JSON_PATCH, STRATEGIC_PATCH, Rest, RestError
+from tests.cluster.rest import STRATEGIC_PATCH, Rest, RestError
 
 Script = Callable[[Json], Iterable[PodState]]
 
@@ -82,9 +82,8 @@ class Kubelet:
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastTransitionTime": _now()}
         status = {"conditions": [ready], "capacity": _CAPACITY, "allocatable": _CAPACITY}
         self._rest.patch(f"/api/v1/nodes/{self.node}/status", {"status": status}, STRATEGIC_PATCH)
-        # Every new node is born with the taint not-ready; the controller that lifts it is not running.
-        lift = [{"op": "remove", "path": "/spec/taints"}]
-        self._rest.patch(f"/api/v1/nodes/{self.node}", lift, JSON_PATCH)
+        # Every new node is born with the taint not-ready; the controller that lifts it may not be running.
+        self._rest.patch(f"/api/v1/nodes/{self.node}", {"spec": {"taints": None}})
 
     def _put(self, pod: Json, state: PodState) -> None:
         path = f"{self._pods}/{pod['metadata']['name']}"

@@ -153,6 +153,28 @@ def test_a_pod_of_a_lost_node_hangs_when_it_is_deleted(jobs: Jobs, kubelet: Kube
     assert eventually(lambda: jobs.pod(pod)["metadata"].get("deletionTimestamp"))
 
 
+@pytest.mark.slow
+def test_a_lost_node_is_played_as_the_real_controller_shows_it(cluster_tools: None) -> None:
+    quick = ["--node-monitor-period=1s", "--node-monitor-grace-period=6s", "--node-startup-grace-period=5s"]
+    flags = {"kube-controller-manager": ["--controllers=*", *quick]}
+    with Cluster.start(controllers=True, flags=flags) as cluster, cluster.kubelet("default") as kubelet:
+        jobs = Jobs(cluster, "default")
+        for name in ("real", "played"):
+            jobs.create(name)
+        real, played = kubelet.pod("job-name=real"), kubelet.pod("job-name=played")
+        kubelet.play(real, RUNNING)
+        eventually(lambda: conditions(jobs.pod(real))["Ready"] == "False", seconds=40)
+        kubelet.play(played, RUNNING, NODE_LOST)
+        assert conditions(jobs.pod(played)) == conditions(jobs.pod(real))
+        assert jobs.pod(real)["status"]["containerStatuses"][0]["ready"]
+
+
+def conditions(pod: dict[str, Any]) -> dict[str, str]:
+    """Status and reason of each condition by type."""
+    found = pod["status"]["conditions"]
+    return {each["type"]: each["status"] + each.get("reason", "") for each in found}
+
+
 def test_a_script_plays_every_pod_by_itself(cluster: Cluster, namespace: str, jobs: Jobs) -> None:
     with cluster.kubelet(namespace, script=lambda pod: [RUNNING, ended(0, pod["metadata"]["name"])]):
         for number in range(5):
