@@ -147,7 +147,7 @@ class Kube:
         paged = {**query, "limit": str(PAGE)}
         while True:
             page = await self.ask("list", path, paged, accept=accept, limit=LIST_SECONDS)
-            for item in page["items"]:
+            for item in page["items"] or ():  # of an empty list of metadata: null
                 yield item
             if not (more := page["metadata"].get("continue")):
                 return
