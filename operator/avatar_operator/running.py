@@ -95,7 +95,8 @@ def _start(
     """A pod, or a Job without one, has `startTimeoutSeconds` until its container runs."""
     seconds = seen.session.spec.start_timeout
     if now >= since + seconds:
-        reason = verdict.reason or Reason.START_TIMEOUT
+        waiting = verdict.reason if verdict.kind is Kind.WAITING else None
+        reason = waiting or Reason.START_TIMEOUT
         message = f"not running after {seconds} s{': ' if verdict.message else ''}{verdict.message}"
         return after(seen, fail(status, reason, message, now), settings, now)
     return Plan(_shown(status, verdict, now), Seat.HOLDING, wake_at=since + seconds)
