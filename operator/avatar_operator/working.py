@@ -17,7 +17,7 @@ from avatar_operator.decision import Decision, Seat
 from avatar_operator.kube import ConflictError, GoneError, KubeError
 from avatar_operator.line import Line, Ticket
 from avatar_operator.memory import Memory
-from avatar_operator.observed import SessionView
+from avatar_operator.observed import Observed, Place, SessionView
 from avatar_operator.observing import Observer
 from avatar_operator.settings import Settings
 
@@ -159,28 +159,37 @@ class Loop:
             return "idle"
         now = time.time()
         seen, progress_at = self._observer.picture(session, now)
-        decision = reconcile(seen, self._settings, now)
+        decision = self._decide(seen, now)
         if decision.look:
             looked = await self._observer.look(session)
             if looked is None:
                 return "done"
             session, now, allowed = looked, time.time(), seen.progress
-            seen, later = self._observer.picture(session, now, live=True)
-            if allowed is not None:
-                seen, later = replace(seen, progress=allowed), None
-            progress_at = later
-            decision = reconcile(seen, self._settings, now)
+            seen, progress_at = self._observer.picture(session, now, live=True)
+            if allowed is not None:  # the budget has let it through already
+                seen, progress_at = replace(seen, progress=allowed), None
+            decision = self._decide(seen, now)
         await self._applier.apply(session, decision)
         self._follow(session, decision, progress_at)
         return "idle" if decision.empty else "done"
 
+    def _decide(self, seen: Observed, now: float) -> Decision:
+        """Where there is room nobody is told first that there is none."""
+        session = seen.session
+        decision = reconcile(seen, self._settings, now)
+        if decision.seat is not Seat.WAITING:
+            return decision
+        ticket = Ticket(session.created, session.uid, session.namespace)
+        self._line.wait(ticket, session.status.queue_position, now)
+        self.keys.put(uid for uid in self._line.admit() if uid != session.uid)
+        if not self._line.admitted(session.uid):
+            return decision
+        return reconcile(replace(seen, place=Place(admitted=True)), self._settings, now)
+
     def _follow(self, session: SessionView, decision: Decision, progress_at: float | None) -> None:
         """Seat, deadline, and what is forgotten."""
         uid = session.uid
-        if decision.seat is Seat.WAITING:
-            ticket = Ticket(session.created, uid, session.namespace)
-            self._line.wait(ticket, session.status.queue_position, time.time())
-        elif decision.seat is Seat.HOLDING:
+        if decision.seat is Seat.HOLDING:
             self._line.hold(uid, session.namespace)
         elif decision.seat is Seat.OUT:
             self._line.leave(uid)
@@ -190,7 +199,9 @@ class Loop:
         outcome = after.status.succeeded if after else None
         if outcome is not None and outcome.truth == "True":
             self._memory.of(uid).result = self._memory.of(uid).progress = None
-        if decision.read_refusals:
+        wrote = decision.add_finalizer or decision.drop_finalizer or decision.status is not None
+        if wrote or decision.read_refusals:
+            # The watch tells of the process's own writes what the cache knows already: no news.
             self.keys.put([uid])
 
     def _later(self, uid: str, after: float | None = None) -> None:

@@ -206,7 +206,8 @@ class World:
         try:
             return self.cluster.rest.get(f"{SESSIONS.format(self.namespace)}/{name}")
         except RestError as error:
-            assert error.code == 404
+            if error.code != 404:
+                raise
             return {}
 
     def status(self, name: str = "hello") -> Json:
@@ -228,6 +229,9 @@ class World:
     def jobs(self, *, release: bool = False) -> list[Json]:
         namespace = self.release if release else self.namespace
         return list(self.cluster.rest.get(f"/apis/batch/v1/namespaces/{namespace}/jobs")["items"])
+
+    def jobs_of(self, name: str) -> list[Json]:
+        return [job for job in self.jobs() if job["metadata"]["labels"].get("avatars.dev/session") == name]
 
     def pods(self) -> list[Json]:
         return list(self.cluster.rest.get(f"/api/v1/namespaces/{self.namespace}/pods")["items"])
