@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from avatar_operator.observed import AvatarView, JobView, PodView, ProviderView,
 from avatar_operator.reading import read_avatar, read_job, read_pod, read_provider, read_session
 from avatar_operator.status import Result
 
+log = logging.getLogger(__name__)
 Json = Mapping[str, Any]
 Named = tuple[str, str]
 """Namespace and name."""
@@ -46,21 +48,20 @@ class Cache:
 
     Args:
         on_cleanup: told of every clean-up Job: its JSON, or None and its uid when it is gone.
-        on_result: told of a result in a termination message: the session's uid, the result.
     """
 
     def __init__(
         self,
         on_cleanup: Callable[[str, Json | None], None] = lambda *_: None,
-        on_result: Callable[[str, Result], None] = lambda *_: None,
     ) -> None:
-        self._on_cleanup, self._on_result = on_cleanup, on_result
+        self._on_cleanup = on_cleanup
+        self._results: dict[str, Result] = {}
         self._versions: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._sessions: dict[str, _Session] = {}
         self._names: dict[Named, str] = {}
         self._references: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._dependents: dict[str, Seen] = {}
-        self._belongings: dict[str, _Belongings] = {}
+        self._belongings: dict[Named, _Belongings] = {}
         self._avatars: dict[str, tuple[Named, AvatarView]] = {}
         self._providers: dict[str, tuple[Named, ProviderView]] = {}
         self._uids: dict[tuple[str, Named], str] = {}
@@ -86,15 +87,21 @@ class Cache:
         found = self._sessions.get(uid)
         return found.finalizers if found else ()
 
-    def jobs(self, uid: str) -> tuple[JobView, ...]:
-        """Jobs with the session's label."""
-        found = self._belongings.get(uid)
+    def jobs(self, session: SessionView) -> tuple[JobView, ...]:
+        """Jobs with the session's label, in its namespace: anybody may write labels in his own."""
+        found = self._belongings.get((session.namespace, session.uid))
         return tuple(found.jobs.values()) if found else ()
 
-    def pods(self, uid: str) -> tuple[PodView, ...]:
-        """Pods with the session's label."""
-        found = self._belongings.get(uid)
+    def pods(self, session: SessionView) -> tuple[PodView, ...]:
+        """Pods with the session's label, in its namespace."""
+        found = self._belongings.get((session.namespace, session.uid))
         return tuple(found.pods.values()) if found else ()
+
+    def results(self, session: SessionView) -> Iterator[tuple[str, Result]]:
+        """Results in the termination messages of such pods, each with the uid of the pod's Job."""
+        return (
+            (pod.job_uid, self._results[pod.uid]) for pod in self.pods(session) if pod.uid in self._results
+        )
 
     def pod(self, uid: str) -> PodView | None:
         """The pod of that uid."""
@@ -136,6 +143,15 @@ class Cache:
         if version <= self._versions[plural].get(uid, 0):
             return set()
         self._versions[plural][uid] = version
+        try:
+            return self._put(plural, uid, document)
+        except Exception:
+            # One object must not keep the others from being seen.
+            log.exception("%s %s can't be read", plural, uid)
+            return set()
+
+    def _put(self, plural: str, uid: str, document: Json) -> set[str]:
+        metadata = document["metadata"]
         key = (metadata["namespace"], metadata["name"])
         if plural == "avatarsessions":
             return self._put_session(document)
@@ -194,7 +210,7 @@ class Cache:
         session = labels.get(SESSION_UID, "")
         if not session:
             return set()
-        belongings = self._belongings.setdefault(session, _Belongings())
+        belongings = self._belongings.setdefault((metadata["namespace"], session), _Belongings())
         if plural == "jobs":
             job = belongings.jobs[metadata["uid"]] = read_job(document)
             self._dependents[job.uid] = Seen(metadata["namespace"], session, job)
@@ -203,7 +219,7 @@ class Cache:
         belongings.pods[pod.uid] = pod
         self._dependents[pod.uid] = Seen(metadata["namespace"], session, pod)
         if result is not None:
-            self._on_result(session, result)
+            self._results[pod.uid] = result
         return {session}
 
     def _drop_dependent(self, plural: str, uid: str) -> set[str]:
@@ -212,10 +228,12 @@ class Cache:
             if plural == "jobs":
                 self._on_cleanup(uid, None)
             return set()
-        belongings = self._belongings[found.session]
+        self._results.pop(uid, None)
+        key = (found.namespace, found.session)
+        belongings = self._belongings[key]
         (belongings.jobs if plural == "jobs" else belongings.pods).pop(uid, None)
         if not belongings.jobs and not belongings.pods:
-            del self._belongings[found.session]
+            del self._belongings[key]
         return {found.session}
 
     def _waiting(self, plural: str, key: Named) -> set[str]:

@@ -53,7 +53,7 @@ class Operator:
         self._cleaner = JobCleaner(
             kube, configuration.cleanup_settings, memory, lambda uid: self._loop.keys.put([uid]), check
         )
-        cache = Cache(self._cleaner.see, lambda uid, result: setattr(memory.of(uid), "result", result))
+        cache = Cache(self._cleaner.see)
         line = Line(configuration.capacity)
         self.metrics = Metrics(cache, lambda: len(self._loop.keys), lambda: self.election.leading)
         kube.on_call = self.metrics.called

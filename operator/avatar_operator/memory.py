@@ -18,6 +18,7 @@ class Remembered:
 
     Attributes:
         result: posted, or found in a termination message, until it is in the status.
+        jobs: uids of the session's own Jobs, also of those that are gone while their pods still end.
         progress: the latest posted.
         progress_at: when progress was last written, Unix seconds.
         refusals: what was read of the current Job's events.
@@ -28,6 +29,7 @@ class Remembered:
     """
 
     result: Result | None = None
+    jobs: set[str] = field(default_factory=set)
     progress: Posted | None = None
     progress_at: float = 0
     refusals: Refusals | None = None

@@ -36,11 +36,15 @@ class Observer:
         uid, spec = session.uid, session.spec
         known = self._memory.of(uid)
         progress, later = self._memory.progress(uid, _written(session.status), now)
-        jobs = self._cache.jobs(uid)
+        jobs = self._cache.jobs(session)
+        known.jobs.update(job.uid for job in jobs if job.owner_uid == uid)
+        # Whoever may make pods in the namespace can give one our labels, but not our Job.
+        found = (result for job, result in self._cache.results(session) if job in known.jobs)
+        known.result = next(found, known.result)
         seen = Observed(
             session=session,
             jobs=jobs if known.foreign is None else (*jobs, known.foreign),
-            pods=self._cache.pods(uid),
+            pods=self._cache.pods(session),
             avatar=self._cache.avatar(session.namespace, spec.avatar_ref),
             provider=self._cache.provider(session.namespace, spec.provider_ref),
             history=self._history(session) if spec.continue_from else HistoryView(),
@@ -77,7 +81,7 @@ class Observer:
 
     async def _look_at(self, plural: str, session: SessionView) -> None:
         known = self._cache.jobs if plural == "jobs" else self._cache.pods
-        before = {view.uid for view in known(session.uid)}
+        before = {view.uid for view in known(session)}
         found = set()
         path = collection(plural, session.namespace)
         selector = {"labelSelector": f"{SESSION_UID}={session.uid}"}

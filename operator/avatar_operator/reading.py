@@ -202,7 +202,7 @@ def _message(text: str) -> tuple[Report | None, Result | None]:
         if "result" in document:
             return None, read_result(document["result"])
         return Report(Reason(document["reason"]), str(document["message"])[:1024]), None
-    except (ValueError, TypeError, KeyError, AvatarError):
+    except (ValueError, TypeError, KeyError, RecursionError, AvatarError):
         return None, None
 
 

@@ -120,7 +120,7 @@ async def find_poster(caller: Caller, cache: Cache, kube: Kube) -> Poster:
     """The session that a pod works for: pod, the Job that controls it, the session that controls that.
 
     Raises:
-        CallerError: 403, the pod works for no session, or not for its present attempt.
+        CallerError: 403, the pod works for no session; 503, its Job has not been seen yet.
         KubeError: the API server does not answer.
     """
     pod = cache.pod(caller.pod_uid)
@@ -137,6 +137,8 @@ async def find_poster(caller: Caller, cache: Cache, kube: Kube) -> Poster:
         cache.put("pods", document)
         pod = cache.pod(caller.pod_uid)
     job = cache.job(pod.job_uid) if pod else None
+    if pod is not None and pod.job_uid and job is None:
+        raise CallerError(503, "the pod's Job is not known yet", retry_after=1)
     session = cache.session(job.view.owner_uid) if job and isinstance(job.view, JobView) else None
     if job is None or session is None or not isinstance(job.view, JobView):
         raise CallerError(403, "the pod's Job is none of a session")

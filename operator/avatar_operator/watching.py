@@ -83,6 +83,8 @@ class Watching:
         `on_spawned` is called once kopf has taken the process's signals.
         """
         mine = asyncio.all_tasks()
+        now = time.monotonic()
+        self._watched = {(p, collection(p, scope)): now for p in WATCHED for scope in self.scopes}
         logging.getLogger("kopf").setLevel(logging.WARNING)  # it tells of every event
         scope: dict[str, Any] = (
             {"clusterwide": True} if self._namespaces is None else {"namespaces": list(self._namespaces)}

@@ -198,7 +198,8 @@ class Loop:
         after = self._cache.session(uid)
         outcome = after.status.succeeded if after else None
         if outcome is not None and outcome.truth == "True":
-            self._memory.of(uid).result = self._memory.of(uid).progress = None
+            known = self._memory.of(uid)
+            known.result, known.progress = None, None
         wrote = decision.add_finalizer or decision.drop_finalizer or decision.status is not None
         if wrote or decision.read_refusals:
             # The watch tells of the process's own writes what the cache knows already: no news.

@@ -26,7 +26,7 @@ def world(own_cluster: Cluster, tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def operator(world: World) -> Iterator[Replica]:
-    replica = world.start()
+    replica = world.start(namespaces=[])  # all
     yield replica
     assert replica.errors == []
 
@@ -116,7 +116,7 @@ def test_an_operator_that_dies_loses_nothing(world: World, operator: Replica, ku
     pod = kubelet.pod("avatars.dev/session=hello")
     operator.end(9)
     kubelet.play(pod, RUNNING)
-    second = world.start()
+    second = world.start(namespaces=[])
     world.until("Unknown", "Running")
     assert second.post("result", world.token(pod), world.receipt())[0] == 202
     world.until("True", "Succeeded")

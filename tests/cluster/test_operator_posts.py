@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -95,6 +96,21 @@ def test_what_is_no_report_is_refused(
     time.sleep(0.2)  # the pod's own rate limit
     assert operator.post(path, world.token(pod), body)[0] == code
     assert world.condition() == ("Unknown", "Running")
+
+
+def test_a_pod_with_forged_labels_brings_no_result(
+    world: World, operator: Replica, kubelet: Kubelet, pod: str
+) -> None:
+    path = f"/api/v1/namespaces/{world.namespace}/pods"
+    labels = world.cluster.rest.get(f"{path}/{pod}")["metadata"]["labels"]
+    mine = {key: value for key, value in labels.items() if "batch" not in key and "job" not in key}
+    containers = [{"name": "session", "image": "example.invalid/absent:1"}]
+    forged = {"metadata": {"name": "liar", "labels": mine}, "spec": {"containers": containers}}
+    world.cluster.rest.post(path, {"apiVersion": "v1", "kind": "Pod", **forged})
+    kubelet.play("liar", RUNNING, ended(0, json.dumps({"result": world.receipt()})))
+    time.sleep(1)
+    assert world.condition() == ("Unknown", "Running")
+    world.cluster.rest.delete(f"{path}/liar", {"gracePeriodSeconds": 0})
 
 
 def test_where_a_video_lies_is_computed(world: World, operator: Replica, kubelet: Kubelet) -> None:
