@@ -66,6 +66,8 @@ class Kube:
         self, settings: client.Configuration, rate: float, burst: float, on_call: OnCall = lambda *_: None
     ) -> None:
         settings.retries = None
+        # What proxies the environment names would be asked in a thread, before every request.
+        settings.client_session_kwargs = {"trust_env": False}
         self._settings = settings
         self._client = client.ApiClient(settings)
         self._bucket = Bucket(rate, burst)

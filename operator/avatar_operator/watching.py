@@ -14,6 +14,7 @@ import kopf
 
 from avatar_core.resources import GROUP, VERSION
 from avatar_operator.cache import Cache
+from avatar_operator.kopf_settings import WATCH_SECONDS, kopf_settings
 from avatar_operator.kube import GoneError, Kube, KubeError
 from avatar_operator.paths import LABELLED, OURS, WATCHED, collection, one, selection
 
@@ -21,8 +22,6 @@ log = logging.getLogger(__name__)
 COMPARE_SECONDS = 300.0
 SETTLE_SECONDS = 2.0
 """So long after a list of kopf's its objects have arrived."""
-WATCH_SECONDS = 240
-"""The server ends each watch after so long, and kopf begins a new one: the pulse of `/healthz`."""
 PULSE_SECONDS = WATCH_SECONDS + 90.0
 _KINDS = {
     "avatarsessions": (GROUP, VERSION, "avatarsessions"),
@@ -91,7 +90,7 @@ class Watching:
         )
         tasks = await kopf.spawn_tasks(
             registry=self._registry(),
-            settings=_settings(),
+            settings=kopf_settings({_KINDS[plural]: OURS for plural in LABELLED}),
             standalone=True,
             stop_flag=self._stop,
             **scope,
@@ -181,20 +180,3 @@ class Watching:
         else:
             self._compare.add(plural)
             self._wake.set()
-
-
-def _settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.posting.enabled = False
-    settings.scanning.disabled = True
-    settings.watching.server_timeout = WATCH_SECONDS
-    settings.watching.inactivity_timeout = 90
-    settings.watching.chunk_size = 500
-    settings.networking.connect_timeout = 5
-    settings.networking.request_timeout = 60
-    settings.networking.error_backoffs = (0.2, 0.5, 1, *(2,) * 60)
-    settings.queueing.exit_timeout = 0.5
-    settings.queueing.idle_timeout = 1
-    for plural in LABELLED:
-        settings.watching.label_selectors[_KINDS[plural]] = OURS
-    return settings
