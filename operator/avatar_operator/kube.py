@@ -80,12 +80,12 @@ class Kube:
         Raises:
             KubeError: there is neither.
         """
-        settings = client.Configuration()
+        settings, path = client.Configuration(), os.environ.get("KUBECONFIG")
         try:
-            if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+            if path is None and "KUBERNETES_SERVICE_HOST" in os.environ:
                 config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
             else:
-                await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+                await config.load_kube_config(path, client_configuration=settings)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
             raise KubeError(0, "NoConfiguration", str(error)) from None
         return cls(settings, rate, burst, on_call)

@@ -13,7 +13,12 @@ from avatar_core.logs import configure_logs
 
 @click.group()
 def command() -> None:
-    """The controller of AvatarSessions in a cluster."""
+    """The controller of AvatarSessions in a cluster.
+
+    \b
+    Examples:
+      avatar operator run --config operator.yaml
+    """
 
 
 @command.command()
