@@ -8,7 +8,7 @@ from avatar_core.errors import REASONS, Actor, Reason
 from avatar_operator.beginning import begin
 from avatar_operator.cleaning import current
 from avatar_operator.conditions import State, fail, say, settle
-from avatar_operator.decision import Decision, Note
+from avatar_operator.decision import Decision, Note, Seat
 from avatar_operator.deleting import leaving
 from avatar_operator.finished import after
 from avatar_operator.observed import CleanState, Observed
@@ -32,7 +32,7 @@ def reconcile(seen: Observed, settings: Settings, now: float) -> Decision:
         only: on one from caches the decision is to look.
     """
     plan = _plan(seen, settings, now)
-    if plan.needs_live and not seen.live:
+    if not seen.live and (plan.needs_live or _gives_up_unseen(seen, plan)):
         return Decision(look=True)
     before = seen.session.status
     status = plan.status and settle(plan.status, seen.session.generation)
@@ -49,6 +49,12 @@ def reconcile(seen: Observed, settings: Settings, now: float) -> Decision:
         seat=plan.seat,
         wake_at=plan.wake_at,
     )
+
+
+def _gives_up_unseen(seen: Observed, plan: Plan) -> bool:
+    """Whether a place would be given up because caches show nothing, rather than a Job that is over."""
+    over = any(job.finished and job.attempt >= seen.session.status.attempt for job in seen.ours)
+    return plan.seat is Seat.OUT and seen.place.admitted and not over
 
 
 def notes(before: Status, after: Status) -> tuple[Note, ...]:

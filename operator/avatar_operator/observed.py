@@ -95,7 +95,10 @@ class Clean:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What the line says: whether a Job may be made now, else the position to show (None: none yet)."""
+    """What the line says: whether it holds a place, so a Job may be made; else the position to show.
+
+    `position` None: none was given yet.
+    """
 
     admitted: bool = False
     position: int | None = None

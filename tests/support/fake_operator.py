@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tests.support.fake_cluster import Cluster, ConflictError, ExistsError, GoneError
 
+from avatar_core.errors import Reason
 from avatar_operator.deadlines import Deadlines
 from avatar_operator.decide import reconcile
-from avatar_operator.decision import Decision, Seat
+from avatar_operator.decision import Decision, Deletion, Seat
 from avatar_operator.line import Capacity, Line, Ticket
 from avatar_operator.objects import AvatarView, JobView, PodView, SessionView
 from avatar_operator.observed import Clean, CleanState, Observed, Place, Refusals
@@ -20,6 +21,9 @@ class FakeLinks:
 
 
 SETTINGS = Settings("avatar:1", FakeLinks(), "https://operator", "https://gateway", "inference:50051")
+
+
+CAUSES = frozenset({Reason.SUSPENDED, Reason.DEADLINE_EXCEEDED, Reason.NODE_LOST})
 
 
 class CrashError(Exception):
@@ -190,6 +194,7 @@ class Operator:
             session = self.cluster.patch_status(uid, session.resource_version, decision.status)
             self._call()
         for deletion in decision.deletes:
+            self._check_cause(session, deletion)
             self.cluster.delete(deletion)
             self._call()
         if decision.clean:
@@ -200,6 +205,18 @@ class Operator:
         if decision.drop_finalizer:
             self.cluster.patch_finalizer(uid, session.resource_version, kept=False)
             self._call()
+
+    def _check_cause(self, session: SessionView, deletion: Deletion) -> None:
+        """No Job that still works is ended without a reason that stands in the status."""
+        job = self.cluster.jobs.get(deletion.name)
+        outcome = session.status.succeeded
+        if job is None or job.finished or session.deleting or session.spec.retry or outcome is None:
+            return
+        assert outcome.truth == "False" or outcome.reason in CAUSES or self._late(session), outcome
+
+    def _late(self, session: SessionView) -> bool:
+        """Its video has expired while a Job that should long be over still works."""
+        return session.status.finished and self.now >= (session.status.completed_at or 0)
 
     def _call(self) -> None:
         if self.calls is not None:

@@ -119,8 +119,9 @@ class World:
         self.stepped = self.stepped or seconds > 0
 
     def clean_up(self, uid: str, *, ok: bool) -> None:
-        """A clean-up Job ends."""
+        """A clean-up Job ends. It never works beside a pod, whose work it would delete."""
         if ok:
+            assert not any(not pod.view.over for pod in self.cluster.pods_of(uid))
             self.cluster.clean(uid)
         else:
             self.cluster.cleanups.pop(uid)
@@ -153,6 +154,8 @@ class World:
             self.ever_succeeded.add(uid)
             return
         assert uid not in self.ever_succeeded, outcome
+        if outcome is not None and outcome.reason == Reason.RESULT_LOST:
+            assert all(job.finished for job in self.cluster.jobs_of(uid)), outcome
         if outcome is not None and outcome.truth == "False" and uid in self.cluster.committed:
             late = {Reason.DEADLINE_EXCEEDED} if self.stepped else set()
             lost = {Reason.RESULT_LOST} if self.deleted_jobs[uid] > 1 else set()
