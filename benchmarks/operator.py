@@ -90,7 +90,8 @@ def restarted(world: World) -> dict[str, Any]:
     begin = time.monotonic()
     operator = world.start()
     eventually(operator.leads)
-    eventually(lambda: operator.metric("avatar_operator_queued_keys") == 0)
+    looks, count = "avatar_operator_reconcile_seconds_count", len(world.names())
+    eventually(lambda: operator.metric(looks) >= count, seconds=120)
     ready = time.monotonic() - begin
     time.sleep(5)
     cpu = seconds_of(operator)

@@ -201,6 +201,11 @@ class World:
     def delete(self, name: str = "hello") -> None:
         self.cluster.rest.delete(f"{SESSIONS.format(self.namespace)}/{name}")
 
+    def names(self) -> list[str]:
+        """Of all sessions."""
+        listed = self.cluster.rest.get(SESSIONS.format(self.namespace))["items"]
+        return [item["metadata"]["name"] for item in listed]
+
     def session(self, name: str = "hello") -> Json:
         """The session; empty when there is none."""
         try:
