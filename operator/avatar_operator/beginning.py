@@ -85,7 +85,7 @@ def _create(seen: Observed, status: Status, settings: Settings, now: float) -> P
     begun = say_video(begun, "Unknown", State.PENDING, "it can be watched as it is made", now)
     return Plan(
         begun,
-        Seat.OUT if session.queue else Seat.HOLDING,
+        Seat.HOLDING,
         add_finalizer=not session.kept,
         create=build_job(session, attempt, inputs, settings),
         sure=status.attempt > 0,

@@ -46,7 +46,7 @@ def reconcile(seen: Observed, settings: Settings, now: float) -> Decision:
         clean=plan.clean,
         drop_finalizer=plan.drop_finalizer,
         read_refusals=plan.read_refusals,
-        seat=plan.seat,
+        seat=Seat.OUT if seen.session.queue else plan.seat,  # Kueue is a line of its own
         wake_at=plan.wake_at,
     )
 
@@ -121,6 +121,7 @@ def _known(seen: Observed, status: Status) -> Status:
 
 
 def _asked_again(seen: Observed) -> bool:
+    """Whether `retry` has grown since the last attempt began; while that one ran counts too."""
     session = seen.session
     outcome = session.status.succeeded
     failed = outcome is not None and outcome.truth == "False"

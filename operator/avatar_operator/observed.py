@@ -77,7 +77,7 @@ class CleanState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """The clean-up of a session's folder in the store.
+    """The clean-up of a session's folder in the store; forgotten when a Job is created.
 
     Attributes:
         state: NONE after a restart that finds no clean-up Job for it.

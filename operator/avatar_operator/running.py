@@ -41,9 +41,8 @@ def follow(seen: Observed, status: Status, settings: Settings, now: float) -> Pl
         return Plan(status, Seat.HOLDING, add_finalizer=True)
     if job.suspended:
         status = say(status, "Unknown", Reason.QUEUED, f"Kueue holds Job {job.name}", now)
-        return Plan(status, Seat.OUT)
-    plan = _watch(seen, status, job, pods, settings, now)
-    return replace(plan, seat=Seat.OUT if seen.session.queue else plan.seat)
+        return Plan(status)
+    return _watch(seen, status, job, pods, settings, now)
 
 
 def _going(seen: Observed, status: Status, settings: Settings, now: float) -> Plan:

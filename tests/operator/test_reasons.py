@@ -23,7 +23,7 @@ from tests.support.pictures import (
 
 from avatar_core.errors import REASONS, Reason
 from avatar_operator.conditions import State
-from avatar_operator.decision import Decision, Deletion
+from avatar_operator.decision import Decision, Deletion, Seat
 from avatar_operator.objects import AvatarView, ContainerView, HistoryView, PodView, ProviderView, Report
 from avatar_operator.observed import Clean, CleanState, Observed, Place, Refusals
 from avatar_operator.pods import FINAL_EXIT_CODES
@@ -369,6 +369,7 @@ def test_kueue_alone_lets_its_jobs_go_on() -> None:
     first = decide(held)
     assert shown(first) == ("Unknown", Reason.QUEUED)
     assert decide(then(held, first), after=100_000).empty
+    assert {created.seat, first.seat, decide(replace(held, pods=(running(),))).seat} == {Seat.OUT}
 
 
 def test_a_spec_of_another_version_is_refused_in_words() -> None:

@@ -57,6 +57,7 @@ class Cluster:
         self.committed: dict[str, Result] = {}
         self.cleanups: dict[str, int] = {}
         self.refused: dict[str, str] = {}
+        self.ever_suspended: set[str] = set()
         self.avatar_ready = True
         self.quota_full = False
         self.changes: list[tuple[str, str]] = []
@@ -125,6 +126,8 @@ class Cluster:
     def change_spec(self, uid: str, **fields: Any) -> None:
         session = self.sessions[uid]
         spec = replace(session.spec, **fields)
+        if spec.suspend:
+            self.ever_suspended.add(uid)
         if spec != session.spec:
             self._put(replace(session, spec=spec, generation=session.generation + 1))
 

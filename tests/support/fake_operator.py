@@ -212,6 +212,8 @@ class Operator:
         outcome = session.status.succeeded
         if job is None or job.finished or session.deleting or session.spec.retry or outcome is None:
             return
+        if session.uid in self.cluster.ever_suspended:
+            return  # resuming is a new attempt, and the operator may have died before it ended the old one
         assert outcome.truth == "False" or outcome.reason in CAUSES or self._late(session), outcome
 
     def _late(self, session: SessionView) -> bool:
