@@ -16,7 +16,8 @@ from avatar_operator.decision import Decision, Note
 from avatar_operator.kube import ConflictError, GoneError, Kube, KubeError
 from avatar_operator.memory import Memory
 from avatar_operator.names import FINALIZER, OPERATOR
-from avatar_operator.observed import Clean, CleanState, Refusals, SessionView
+from avatar_operator.objects import SessionView
+from avatar_operator.observed import Clean, CleanState, Refusals
 from avatar_operator.paths import PLURALS, collection, one
 from avatar_operator.status import Status
 from avatar_operator.status_json import merge_patch, to_json

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avatar_operator.names import COMPONENT, FINALIZER, SESSION_UID
-from avatar_operator.observed import AvatarView, JobView, PodView, ProviderView, SessionView
+from avatar_operator.objects import AvatarView, JobView, PodView, ProviderView, SessionView
 from avatar_operator.reading import read_avatar, read_job, read_pod, read_provider, read_session
 from avatar_operator.status import Result
 

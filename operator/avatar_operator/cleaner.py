@@ -13,7 +13,8 @@ from typing import Any
 from avatar_operator.cleanup_jobs import CleanupSettings, Folder, build_cleanup, folders_of
 from avatar_operator.kube import Kube, KubeError
 from avatar_operator.memory import Memory
-from avatar_operator.observed import Clean, CleanState, SessionView
+from avatar_operator.objects import SessionView
+from avatar_operator.observed import Clean, CleanState
 from avatar_operator.paths import collection
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avatar_operator.observed import Clean, JobView, Posted, Refusals
+from avatar_operator.objects import JobView
+from avatar_operator.observed import Clean, Posted, Refusals
 from avatar_operator.pace import Bucket
 from avatar_operator.status import Result
 

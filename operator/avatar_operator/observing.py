@@ -11,7 +11,8 @@ from avatar_operator.kube import GoneError, Kube, KubeError
 from avatar_operator.line import Line
 from avatar_operator.memory import Memory
 from avatar_operator.names import SESSION_UID, job_name
-from avatar_operator.observed import HistoryView, Observed, Place, Posted, SessionView, Turn
+from avatar_operator.objects import HistoryView, SessionView, Turn
+from avatar_operator.observed import Observed, Place, Posted
 from avatar_operator.paths import collection, one
 from avatar_operator.reading import read_job
 from avatar_operator.resolved import HISTORY_BYTES

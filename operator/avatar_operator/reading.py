@@ -19,7 +19,7 @@ from avatar_core.resources import (
     SessionStatus,
 )
 from avatar_operator.names import ATTEMPT, CONTAINER, FINALIZER, KUEUE_QUEUE
-from avatar_operator.observed import (
+from avatar_operator.objects import (
     AvatarView,
     ContainerView,
     JobView,

@@ -13,7 +13,7 @@ from avatar_core.errors import AvatarError, Reason
 from avatar_operator.cache import Cache
 from avatar_operator.kube import GoneError, Kube
 from avatar_operator.names import SESSION_UID
-from avatar_operator.observed import JobView, SessionView
+from avatar_operator.objects import JobView, SessionView
 from avatar_operator.pace import Bucket
 from avatar_operator.paths import TOKEN_REVIEWS, one
 

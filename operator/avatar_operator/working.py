@@ -17,7 +17,8 @@ from avatar_operator.decision import Decision, Seat
 from avatar_operator.kube import ConflictError, GoneError, KubeError
 from avatar_operator.line import Line, Ticket
 from avatar_operator.memory import Memory
-from avatar_operator.observed import Observed, Place, SessionView
+from avatar_operator.objects import SessionView
+from avatar_operator.observed import Observed, Place
 from avatar_operator.observing import Observer
 from avatar_operator.settings import Settings
 

@@ -12,7 +12,8 @@ from avatar_operator.cleaner import JobCleaner
 from avatar_operator.cleanup_jobs import CleanupSettings, Folder, build_cleanup, folders_of
 from avatar_operator.kube import Kube, KubeError
 from avatar_operator.memory import Memory
-from avatar_operator.observed import Clean, CleanState, Posted, SessionView
+from avatar_operator.objects import SessionView
+from avatar_operator.observed import Clean, CleanState, Posted
 from avatar_operator.pace import Bucket
 from avatar_operator.status import Progress, Status
 from avatar_operator.working import Keys

@@ -18,7 +18,7 @@ from tests.cluster.pod_states import (
 )
 
 from avatar_core.errors import InvalidInputError, Reason
-from avatar_operator.observed import SecretKey
+from avatar_operator.objects import SecretKey
 from avatar_operator.posts import read_progress, read_result
 from avatar_operator.reading import read_job, read_pod, read_provider, read_session
 
