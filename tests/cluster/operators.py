@@ -128,16 +128,18 @@ class World:
         cluster.apply(RBAC)
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "avatar-session"}}
         cluster.rest.post(f"/api/v1/namespaces/{world.namespace}/serviceaccounts", account)
-        roles = "/apis/rbac.authorization.k8s.io/v1"
-        cluster.rest.post(
-            f"{roles}/clusterrolebindings", binding("ClusterRoleBinding", "avatar-operator", user)
-        )
-        cluster.rest.post(
-            f"{roles}/namespaces/{world.release}/rolebindings",
-            binding("RoleBinding", "avatar-operator-lease", user, world.release),
-        )
+        world.bind("ClusterRoleBinding", "avatar-operator-cluster")
+        world.bind("RoleBinding", "avatar-operator-lease", world.release)
+        for name in (world.namespace, world.release):
+            world.bind("RoleBinding", "avatar-operator", name)
         (folder / "links.key").write_bytes(secrets.token_bytes(32))
         return world
+
+    def bind(self, kind: str, role: str, namespace: str = "") -> None:
+        """Gives the operator a role of the chart's."""
+        within = f"/namespaces/{namespace}" if namespace else ""
+        path = f"/apis/rbac.authorization.k8s.io/v1{within}/{kind.lower()}s"
+        self.cluster.rest.post(path, binding(kind, role, self.user, namespace))
 
     def start(self, *, link: Link | None = None, **changes: Any) -> Replica:
         """Starts another replica; `changes` to its configuration."""

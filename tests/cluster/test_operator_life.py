@@ -26,6 +26,7 @@ def world(own_cluster: Cluster, tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def operator(world: World) -> Iterator[Replica]:
+    world.bind("ClusterRoleBinding", "avatar-operator")
     replica = world.start(namespaces=[])  # all
     yield replica
     assert replica.errors == []
