@@ -256,6 +256,7 @@ def test_what_cannot_be_undone_is_decided_on_a_live_picture(live: bool) -> None:
         under_way(running(), cancel=True),
         replace(succeeded(), session=replace(succeeded().session, deleting=True)),
         Observed(session(begun()), avatar=AvatarView(ready=False)),
+        Observed(session(Status(attempt=1), kept=False), place=Place(admitted=True)),
     ):
         assert decide(replace(seen, live=live), after=5).look is not live
 

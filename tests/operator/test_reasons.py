@@ -343,7 +343,7 @@ def test_cancel_and_suspend_delete_the_job_at_once() -> None:
     assert [delete.kind for delete in cancelled.deletes] == ["Job"]
     again = replace(seen.session.spec, retry=5)
     asked = then(seen, cancelled, jobs=(), pods=())
-    assert decide(replace(asked, session=replace(asked.session, spec=again))).create is None
+    assert decide(replace(asked, session=replace(asked.session, spec=again)), after=1).empty
 
     seen = under_way(running(), suspend=True)
     suspended = decide(seen)
