@@ -13,6 +13,7 @@ from avatar_operator.names import job_name
 from avatar_operator.observed import CleanState, Observed
 from avatar_operator.plan import Plan, clearing, earliest
 from avatar_operator.references import Trouble, missing
+from avatar_operator.refusals import refusal
 from avatar_operator.resolved import Inputs
 from avatar_operator.settings import Settings
 from avatar_operator.status import Status, Video
@@ -21,7 +22,8 @@ from avatar_operator.status import Status, Video
 def begin(seen: Observed, status: Status, settings: Settings, now: float) -> Plan:
     """The next step towards the Job of attempt `status.attempt` + 1."""
     if (plan := clearing(seen, _soon(status, now), now)) is not None:
-        return plan
+        # A place is kept, but what is over and in the way takes none.
+        return replace(plan, seat=Seat.HOLDING) if seen.place.admitted else plan
     if seen.clean.state is CleanState.RUNNING:
         # It would delete what the attempt writes. Its end is an event of its own.
         return Plan(_soon(status, now))
@@ -44,7 +46,11 @@ def _trouble(seen: Observed, status: Status) -> Trouble | None:
     name = job_name(seen.session.uid, status.attempt + 1)
     if any(job.name == name for job in seen.jobs):
         return Trouble(Reason.JOB_NAME_TAKEN, f"Job {name} exists and belongs to something else")
-    return missing(seen)
+    if (trouble := missing(seen)) is not None:
+        return trouble
+    if seen.job_refused:
+        return Trouble(refusal(seen.job_refused), seen.job_refused)
+    return None
 
 
 def _wait(seen: Observed, status: Status, trouble: Trouble, settings: Settings, now: float) -> Plan:

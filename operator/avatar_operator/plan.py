@@ -65,7 +65,7 @@ def clearing(seen: Observed, status: Status | None, now: float) -> Plan | None:
     if not seen.ours and not seen.pods_alive:
         return None
     deletes = delete_jobs(seen.ours) + delete_stuck(seen.pods_alive, now)
-    return Plan(status, Seat.HOLDING, deletes=deletes, wake_at=look_again(seen.pods_alive, now))
+    return Plan(status, seat(seen), deletes=deletes, wake_at=look_again(seen.pods_alive, now))
 
 
 def look_again(pods: Iterable[PodView], now: float) -> float:

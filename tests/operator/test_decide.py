@@ -206,6 +206,8 @@ def test_retry_is_the_next_attempt_once_nothing_of_the_last_is_left() -> None:
     assert [note.reason for note in first.notes] == [State.STARTING]
     assert [d.kind for d in first.deletes] == ["Job"]
     assert first.create is None
+    assert first.seat is Seat.OUT
+    assert decide(replace(asked, place=Place(admitted=True)), after=60).seat is Seat.HOLDING
     seen = then(asked, first, jobs=(), pods=(), place=Place(admitted=True))
     cleaning = replace(seen, clean=Clean(CleanState.RUNNING, 1))
     assert decide(cleaning, after=61).create is None

@@ -12,10 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from avatar_operator.decision import Deletion
-from avatar_operator.jobs import BACKOFF_LIMIT
 from avatar_operator.names import ATTEMPT
 from avatar_operator.objects import ContainerView, JobView, PodView, SessionView, SpecView
-from avatar_operator.pods import FINAL_EXIT_CODES
 from avatar_operator.status import Result, Status, VideoFile
 
 GRACE = 5
@@ -85,7 +83,7 @@ class Cluster:
         owner = metadata["ownerReferences"][0]["uid"]
         job = JobView(
             metadata["name"],
-            self._new("job"),
+            self.new("job"),
             owner,
             int(metadata["labels"][ATTEMPT]),
             int(self.now),
@@ -93,15 +91,15 @@ class Cluster:
         )
         self.jobs[job.name] = job
         self.deadlines[job.name] = manifest["spec"]["activeDeadlineSeconds"]
-        self._changed("job", owner)
+        self.changed("job", owner)
 
     def delete(self, what: Deletion) -> None:
         self.writes.append(f"delete {what.kind}")
         if what.kind == "Job" and what.name in self.jobs and self.jobs[what.name].uid == what.uid:
-            self._changed("job", self.jobs.pop(what.name).owner_uid)
+            self.changed("job", self.jobs.pop(what.name).owner_uid)
         elif what.kind == "Pod" and what.name in self.pods:
             assert what.grace == 0
-            self._changed("pod", self.pods.pop(what.name).session)
+            self.changed("pod", self.pods.pop(what.name).session)
         elif what.kind == "AvatarSession":
             self.delete_session(what.uid)
 
@@ -118,7 +116,7 @@ class Cluster:
     # what people do
 
     def add_session(self, namespace: str, spec: SpecView) -> str:
-        uid = self._new("session")
+        uid = self.new("session")
         self._put(SessionView(namespace, uid, uid, created=int(self.now), spec=spec))
         self.store[uid] = set()
         return uid
@@ -140,53 +138,6 @@ class Cluster:
         pod = self.pods[name]
         if pod.view.gone_by is None:
             self._set(pod, gone_by=int(self.now) + GRACE)
-
-    # what controllers do
-
-    def control(self) -> None:
-        """Garbage collector and Job controller, one round."""
-        for job in list(self.jobs.values()):
-            if job.owner_uid not in self.sessions:
-                self.delete(Deletion("Job", job.name, job.uid))
-        uids = {job.uid for job in self.jobs.values()}
-        for name, pod in list(self.pods.items()):
-            if pod.view.job_uid not in uids:
-                if pod.view.over:
-                    self._changed("pod", self.pods.pop(name).session)
-                else:
-                    self.delete_pod(name)
-        for job in list(self.jobs.values()):
-            if not job.finished and not job.suspended:
-                self._control_job(job)
-
-    def _control_job(self, job: JobView) -> None:
-        pods = [pod for pod in self.pods.values() if pod.view.job_uid == job.uid]
-        alive = [pod for pod in pods if not pod.view.over]
-        failed = [pod.view for pod in pods if pod.view.phase == "Failed" and not pod.view.disrupted]
-        if self.now >= (job.started or job.created) + self.deadlines[job.name]:
-            for pod in alive:
-                self.delete_pod(pod.view.name)
-            if not alive:
-                self._finish(job, "Failed", "DeadlineExceeded")
-        elif alive:
-            return
-        elif any(pod.view.phase == "Succeeded" for pod in pods):
-            self._finish(job, "Complete", "")
-        elif any(pod.container.exit_code in FINAL_EXIT_CODES for pod in failed):
-            self._finish(job, "Failed", "PodFailurePolicy")
-        elif len(failed) > BACKOFF_LIMIT:
-            self._finish(job, "Failed", "BackoffLimitExceeded")
-        elif self.quota_full:
-            self.refused[job.name] = "pods is forbidden: exceeded quota: small, requested: pods=1"
-        else:
-            name = self._new("pod")
-            view = PodView(name, name, job.uid, int(self.now))
-            self.pods[name] = Pod(view, job.owner_uid)
-            self._changed("pod", job.owner_uid)
-
-    def _finish(self, job: JobView, how: Any, why: str) -> None:
-        self.jobs[job.name] = replace(job, finished=how, failure=why)
-        self._changed("job", job.owner_uid)
 
     # what kubelets and processes do
 
@@ -261,7 +212,7 @@ class Cluster:
         self.end(pod, 0 if pod.committed else 130)
         if all(job.uid != pod.view.job_uid for job in self.jobs.values()):
             self.pods.pop(pod.view.name, None)
-            self._changed("pod", pod.session)
+            self.changed("pod", pod.session)
 
     def silence(self, pod: Pod) -> None:
         """Its node stops answering; after 10 s of that the pod is marked for deletion."""
@@ -279,7 +230,7 @@ class Cluster:
 
     def _set(self, pod: Pod, **fields: Any) -> None:
         pod.view = replace(pod.view, **fields)
-        self._changed("pod", pod.session)
+        self.changed("pod", pod.session)
 
     def _checked(self, uid: str, version: str) -> SessionView:
         if uid not in self.sessions:
@@ -289,17 +240,17 @@ class Cluster:
         return self.sessions[uid]
 
     def _put(self, session: SessionView) -> SessionView:
-        session = replace(session, resource_version=self._new("v"))
+        session = replace(session, resource_version=self.new("v"))
         if session.deleting and not session.kept:
             self.sessions.pop(session.uid, None)
         else:
             self.sessions[session.uid] = session
-        self._changed("session", session.uid)
+        self.changed("session", session.uid)
         return session
 
-    def _new(self, kind: str) -> str:
+    def new(self, kind: str) -> str:
         self._count += 1
         return f"{kind}{self._count}"
 
-    def _changed(self, kind: str, uid: str) -> None:
+    def changed(self, kind: str, uid: str) -> None:
         self.changes.append((kind, uid))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from tests.support.fake_cluster import Cluster, Pod
+from tests.support.fake_controllers import control
 from tests.support.fake_operator import CrashError, Operator
 
 from avatar_core.errors import Reason
@@ -92,7 +93,7 @@ class World:
             self.cluster.changes.remove(change)
             self.operator.deliver(*change)
         self.operate()
-        self.cluster.control()
+        control(self.cluster)
         self.check()
 
     def operate(self) -> None:
@@ -201,7 +202,7 @@ class World:
         before = len(self.cluster.writes)
         for uid in list(self.cluster.cleanups):
             self.clean_up(uid, ok=True)
-        self.cluster.control()
+        control(self.cluster)
         for pod in list(self.cluster.pods.values()):
             self._run(pod)
         self.operator.relist_changed()

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.support.fake_operator import SETTINGS
 
+from avatar_core.errors import REASONS, Reason
 from avatar_operator.decide import reconcile
 from avatar_operator.decision import Decision
 from avatar_operator.names import job_name
@@ -73,3 +74,14 @@ def then(seen: Observed, decision: Decision, **changes: Any) -> Observed:
     """The picture once the decision's status is written."""
     status = decision.status or seen.session.status
     return replace(seen, session=replace(seen.session, status=status), **changes)
+
+
+def shown(decision: Decision) -> tuple[str, str]:
+    """Truth and reason of Succeeded; there is one Event for it, and the advice is in its message."""
+    assert decision.status is not None
+    outcome = decision.status.succeeded
+    assert outcome is not None
+    assert [note.reason for note in decision.notes] == [outcome.reason]
+    if outcome.reason in set(Reason):
+        assert REASONS[Reason(outcome.reason)].advice in outcome.message
+    return outcome.truth, outcome.reason
