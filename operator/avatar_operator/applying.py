@@ -25,6 +25,8 @@ from avatar_operator.status_json import merge_patch, to_json
 log = logging.getLogger(__name__)
 CONTROLLER = f"avatars.dev/{OPERATOR}"
 NOTE_LENGTH = 1024
+REFUSED = frozenset({400, 403, 422})
+"""A quota, a policy, a webhook: somebody has to act. Everything else is tried again without a word."""
 
 
 class Cleaner(Protocol):
@@ -130,7 +132,10 @@ class Applier:
         except KubeError as error:
             if "being terminated" in error.message:
                 self._memory.terminating.add(session.namespace)
+            elif error.code in REFUSED:
+                known.refuse(error.said, time.time())
             raise
+        known.refusals_in_a_row = 0
         self._cache.put("jobs", created)
         log.info("Job created", extra={"session": _key(session), "job": manifest["metadata"]["name"]})
 

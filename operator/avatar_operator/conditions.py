@@ -33,6 +33,8 @@ REFERENCES = frozenset(
         Reason.HISTORY_NOT_READY,
         Reason.JOB_NAME_TAKEN,
         Reason.NAMESPACE_TERMINATING,
+        Reason.QUOTA_EXCEEDED,
+        Reason.POD_REFUSED,
     }
 )
 """Reasons for which no Job is made; all of them together are given `startTimeoutSeconds`."""

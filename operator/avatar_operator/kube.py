@@ -35,6 +35,7 @@ class KubeError(AvatarError):
     Args:
         code: HTTP status; 0 without an answer.
         cause: the `reason` of its Status, such as "AlreadyExists".
+        message: of its Status, kept as `said`.
     """
 
     def __init__(self, code: int, cause: str, message: str, retry_after: float | None = None) -> None:
@@ -42,6 +43,7 @@ class KubeError(AvatarError):
             Reason.CLUSTER_UNAVAILABLE, f"{code} {cause}: {message}"[:2000], retry_after=retry_after
         )
         self.code = code
+        self.said = message
         self.cause = cause
 
 

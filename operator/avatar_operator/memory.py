@@ -11,6 +11,7 @@ from avatar_operator.status import Result
 
 PROGRESS_SECONDS = 1.0
 """A session's progress is written at most so often."""
+REFUSED_MAX = 60.0
 
 
 @dataclass(slots=True)
@@ -25,6 +26,8 @@ class Remembered:
         refusals: what was read of the current Job's events.
         clean: of its folder.
         foreign: a Job that holds the session's next name and is not its own.
+        refused, refused_until: what was said when the Job was not taken; until when it counts, Unix seconds.
+        refusals_in_a_row: of the Job.
         name_taken: the last creation found the name taken; to be looked at.
         failures: writes in a row that failed.
     """
@@ -36,8 +39,20 @@ class Remembered:
     refusals: Refusals | None = None
     clean: Clean = field(default_factory=Clean)
     foreign: JobView | None = None
+    refused: str = ""
+    refused_until: float = 0
+    refusals_in_a_row: int = 0
     name_taken: bool = False
     failures: int = 0
+
+    def refuse(self, message: str, now: float) -> None:
+        """The API server would not take the Job; it is asked again later each time."""
+        self.refused, self.refused_until = message, now + min(REFUSED_MAX, 2.0**self.refusals_in_a_row)
+        self.refusals_in_a_row = min(self.refusals_in_a_row + 1, 10)
+
+    def refusal(self, now: float) -> str:
+        """What was said, for as long as it counts."""
+        return self.refused if now < self.refused_until else ""
 
 
 class Memory:

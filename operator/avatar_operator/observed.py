@@ -112,6 +112,8 @@ class Observed:
         jobs, pods: of any attempt; a foreign Job that holds one of the session's names is among them.
         result: posted, or read in a termination message; kept by the shell until it is in the status.
         progress: the latest posted, where the shell's budget allows to write it.
+        job_refused: what the API server said when it would not take the Job, for as long as it is not to be
+            asked again; empty otherwise.
         live: read from the API server just now, session, Jobs and pods; False: from caches, which lag.
     """
 
@@ -127,6 +129,7 @@ class Observed:
     progress: Posted | None = None
     refusals: Refusals | None = None
     clean: Clean = field(default_factory=Clean)
+    job_refused: str = ""
     live: bool = False
 
     @property

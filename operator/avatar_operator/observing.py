@@ -55,6 +55,7 @@ class Observer:
             progress=progress,
             refusals=known.refusals,
             clean=known.clean,
+            job_refused=known.refusal(now),
             live=live,
         )
         return seen, later

@@ -194,12 +194,13 @@ class Loop:
             self._line.hold(uid, session.namespace)
         elif decision.seat is Seat.OUT:
             self._line.leave(uid)
-        times = [at for at in (decision.wake_at, progress_at) if at is not None]
+        known = self._memory.of(uid)
+        refused_until = known.refused_until if known.refusal(time.time()) else None
+        times = [at for at in (decision.wake_at, progress_at, refused_until) if at is not None]
         self._set_deadline(uid, min(times, default=None))
         after = self._cache.session(uid)
         outcome = after.status.succeeded if after else None
         if outcome is not None and outcome.truth == "True":
-            known = self._memory.of(uid)
             known.result, known.progress = None, None
         wrote = decision.add_finalizer or decision.drop_finalizer or decision.status is not None
         if wrote or decision.read_refusals:

@@ -220,6 +220,22 @@ def test_a_full_quota(own_cluster: Cluster, tmp_path: Path) -> None:
         world.until("Unknown", "QuotaExceeded")
 
 
+def test_a_job_that_the_api_server_does_not_take(own_cluster: Cluster, tmp_path: Path) -> None:
+    with a_world(own_cluster, tmp_path) as world:
+        quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}}
+        path = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
+        world.cluster.rest.post(path, {"apiVersion": "v1", "kind": "ResourceQuota", **quota})
+        eventually(lambda: world.cluster.rest.get(f"{path}/none")["status"].get("hard"))
+        world.start()
+        world.apply("waits")
+        world.apply("fails", startTimeoutSeconds=3)
+        world.until("Unknown", "QuotaExceeded", "waits")
+        world.until("False", "QuotaExceeded", "fails")
+        world.cluster.rest.patch(f"{path}/none", {"spec": {"hard": {"count/jobs.batch": "1"}}})
+        assert eventually(lambda: world.jobs_of("waits"))
+        world.until("Unknown", "Starting", "waits")
+
+
 def test_one_after_the_other(own_cluster: Cluster, tmp_path: Path) -> None:
     with a_world(own_cluster, tmp_path) as world:
         operator = world.start(sessionsInNamespace=1)
