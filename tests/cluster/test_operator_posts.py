@@ -156,6 +156,7 @@ def test_writes_are_few(world: World, operator: Replica, kubelet: Kubelet) -> No
     assert others <= {"avatarsessions", "avatarsessions/status", "jobs", "events", "tokenreviews"}
 
 
+@pytest.mark.slow
 def test_a_restart_with_everything_finished_writes_nothing(own_cluster: Cluster, tmp_path: Path) -> None:
     with a_world(own_cluster, tmp_path) as world:
         first = world.start()

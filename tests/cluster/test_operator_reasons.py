@@ -83,6 +83,7 @@ def test_what_keeps_a_pod_from_starting(
     assert eventually(lambda: not world.jobs_of(name))
 
 
+@pytest.mark.slow
 def test_out_of_memory_twice(world: World, operator: Replica, kubelet: Kubelet, name: str) -> None:
     world.apply(name)
     for _ in range(2):
@@ -126,6 +127,7 @@ def test_a_lost_result_is_looked_for_by_another_attempt(
     world.until("False", "ResultLost", name)
 
 
+@pytest.mark.slow
 def test_time_runs_out_in_a_hung_pod(world: World, operator: Replica, kubelet: Kubelet, name: str) -> None:
     world.apply(name, timeoutSeconds=1)
     pod = pod_of(kubelet, name)
@@ -136,6 +138,7 @@ def test_time_runs_out_in_a_hung_pod(world: World, operator: Replica, kubelet: K
     assert "after 1 s in stage render at 45 %" in status["conditions"][0]["message"]
 
 
+@pytest.mark.slow
 def test_an_evicted_pod_is_replaced(world: World, operator: Replica, kubelet: Kubelet, name: str) -> None:
     world.apply(name)
     first = pod_of(kubelet, name)
@@ -220,6 +223,7 @@ def test_a_full_quota(own_cluster: Cluster, tmp_path: Path) -> None:
         world.until("Unknown", "QuotaExceeded")
 
 
+@pytest.mark.slow
 def test_a_job_that_the_api_server_does_not_take(own_cluster: Cluster, tmp_path: Path) -> None:
     with a_world(own_cluster, tmp_path) as world:
         quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}}
@@ -253,6 +257,7 @@ def test_one_after_the_other(own_cluster: Cluster, tmp_path: Path) -> None:
             assert eventually(lambda: "queuePosition" not in world.status("second"))
 
 
+@pytest.mark.slow
 def test_a_video_expires_and_a_session_goes(own_cluster: Cluster, tmp_path: Path) -> None:
     with a_world(own_cluster, tmp_path) as world:
         operator = world.start()

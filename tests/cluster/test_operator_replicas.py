@@ -11,7 +11,7 @@ import pytest
 from tests.cluster import RUNNING, Cluster, Kubelet, eventually
 from tests.cluster.operators import CRDS, World, a_world
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
