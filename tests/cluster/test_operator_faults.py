@@ -72,6 +72,21 @@ def test_the_api_server_restarts(world: World, kubelet: Kubelet) -> None:
     assert operator.errors == []
 
 
+def test_etcd_is_down_for_a_while(world: World, kubelet: Kubelet) -> None:
+    operator = world.start(lease={"duration": 30, "deadline": 25, "period": 0.5})
+    world.apply()
+    pod = kubelet.pod("avatars.dev/session=hello")
+    kubelet.play(pod, RUNNING)
+    token, receipt = world.token(pod), world.receipt()
+    world.cluster.stop_etcd()
+    assert operator.post("result", token, receipt)[0] in {202, 503}
+    time.sleep(5)
+    world.cluster.start_etcd()
+    eventually(lambda: operator.post("result", token, receipt)[0] == 202)
+    world.until("True", "Succeeded", seconds=40)
+    assert operator.errors == []
+
+
 @pytest.mark.parametrize("code", [409, 429, 500])
 def test_a_storm_of_refusals(world: World, kubelet: Kubelet, code: int) -> None:
     operator = world.start(lease={"duration": 30, "deadline": 20, "period": 0.5})
