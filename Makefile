@@ -7,17 +7,20 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 ARGS ?=
 BENCHMARKS ?= demo encoder render streams lips lips_decoded photo streaming
 
-.PHONY: help demo test lint format protos lock bench clean
+.PHONY: help demo test cluster-tools lint format protos crds lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(DEMO) ## Make a talking video: out/hello.mp4
 	@$(VENV)/avatar demo $(ARGS)
 
 test: $(DEV) ## Run the tests; choose some with ARGS="tests/core -k name"
 	@$(VENV)/pytest -n 2 --dist loadfile $(ARGS)
+
+cluster-tools: $(DEV) ## Get a Kubernetes API server for tests; built once, in about ten minutes
+	@$(VENV)/python -m tests.cluster tools
 
 lint: $(DEV) ## Check style, types, import contracts and the gRPC contract
 	$(VENV)/ruff check .
@@ -33,6 +36,9 @@ format: $(DEV) ## Put the code into its one format
 
 protos: $(DEV) ## Generate avatar_protos from the .proto files
 	$(VENV)/python protos/generate.py
+
+crds: $(DEV) ## Generate the custom resource definitions from their models
+	$(VENV)/python -m avatar_operator.crds
 
 lock: ## Pin every dependency anew in requirements/ (needs uv)
 	$(LOCK) --extra dev pyproject.toml --upgrade --output-file requirements/dev.txt

@@ -77,7 +77,21 @@ def test_make_help_lists_every_target() -> None:
     assert asked_for <= set(declared[1].split())
 
 
-HEAVY = ["av", "cv2", "grpc", "httpx2", "numpy", "obstore", "openai", "PIL", "pydantic", "rich", "yaml"]
+HEAVY = [
+    "av",
+    "cv2",
+    "grpc",
+    "httpx2",
+    "kopf",
+    "kubernetes",
+    "numpy",
+    "obstore",
+    "openai",
+    "PIL",
+    "pydantic",
+    "rich",
+    "yaml",
+]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["completion", "bash"], ["run", "--help"]])

@@ -64,8 +64,35 @@ class Reason(StrEnum):
     STORE_FULL = "StoreFull"
     STORE_DENIED = "StoreDenied"
     STORE_UNAVAILABLE = "StoreUnavailable"
+    CLUSTER_UNAVAILABLE = "ClusterUnavailable"
     MISSING_DEPENDENCY = "MissingDependency"
     INTERNAL = "Internal"
+    # What only a cluster can say: no process ends by these.
+    AVATAR_NOT_READY = "AvatarNotReady"
+    PROVIDER_NOT_READY = "ProviderNotReady"
+    HISTORY_NOT_FOUND = "HistoryNotFound"
+    HISTORY_NOT_READY = "HistoryNotReady"
+    SUSPENDED = "Suspended"
+    WAITING_FOR_CAPACITY = "WaitingForCapacity"
+    QUEUED = "Queued"
+    NAMESPACE_TERMINATING = "NamespaceTerminating"
+    JOB_NAME_TAKEN = "JobNameTaken"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    POD_SECURITY_VIOLATION = "PodSecurityViolation"
+    SERVICE_ACCOUNT_NOT_FOUND = "ServiceAccountNotFound"
+    POD_REFUSED = "PodRefused"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
+    CONTAINER_CANNOT_START = "ContainerCannotStart"
+    START_TIMEOUT = "StartTimeout"
+    POD_DISRUPTED = "PodDisrupted"
+    NODE_LOST = "NodeLost"
+    OOM_KILLED = "OOMKilled"
+    POD_FAILED = "PodFailed"
+    RESULT_LOST = "ResultLost"
+    VIDEO_EXPIRED = "VideoExpired"
+    CLEANUP_FAILED = "CleanupFailed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +102,8 @@ class ReasonInfo:
     Attributes:
         grpc: name of the gRPC status code.
         exit_code: of a process that ends by it: 2 for a bad command line or manifest, 10..39 final,
-            40..69 worth another attempt, 70 a bug, 124 out of time, 130 cancelled.
+            40..69 worth another attempt, 70 a bug, 124 out of time, 130 cancelled. 39 and 69 stand for what
+            only a cluster can say; no pod ends by them.
         actor: who can mend it.
         retry: whether the same request may succeed later with nothing changed.
         advice: one sentence for a person.
@@ -90,6 +118,16 @@ class ReasonInfo:
 
 _USER, _ADMIN, _NOBODY = Actor.USER, Actor.ADMIN, Actor.NOBODY
 _BAD, _STATE, _DOWN = "INVALID_ARGUMENT", "FAILED_PRECONDITION", "UNAVAILABLE"
+CLUSTER_FINAL, CLUSTER_AGAIN = 39, 69
+
+
+def _waits(actor: Actor, advice: str) -> ReasonInfo:
+    return ReasonInfo(_DOWN, CLUSTER_AGAIN, actor, True, advice)
+
+
+def _ends(actor: Actor, advice: str) -> ReasonInfo:
+    return ReasonInfo(_STATE, CLUSTER_FINAL, actor, False, advice)
+
 
 REASONS: dict[Reason, ReasonInfo] = {
     Reason.INVALID_SPEC: ReasonInfo(_BAD, 2, _USER, False, "Correct the named field and apply again."),
@@ -100,7 +138,9 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.NO_FACE: ReasonInfo(_BAD, 11, _USER, False, "Use a picture with one face seen from the front."),
     Reason.SEVERAL_FACES: ReasonInfo(_BAD, 11, _USER, False, "Crop the picture or say which face to take."),
     Reason.FACE_TOO_SMALL: ReasonInfo(_BAD, 11, _USER, False, "Use a picture in which the face is larger."),
-    Reason.AVATAR_NOT_FOUND: ReasonInfo("NOT_FOUND", 12, _USER, False, "Run `avatar prepare FILE`."),
+    Reason.AVATAR_NOT_FOUND: ReasonInfo(
+        "NOT_FOUND", 12, _USER, False, "Run `avatar prepare FILE`, or apply an Avatar."
+    ),
     Reason.AVATAR_INVALID: ReasonInfo(_STATE, 12, _USER, False, "Prepare the avatar again."),
     Reason.PROVIDER_NOT_FOUND: ReasonInfo("NOT_FOUND", 13, _USER, False, "Name a provider or use `text`."),
     Reason.LLM_UNAUTHORIZED: ReasonInfo(_STATE, 14, _ADMIN, False, "Check the LLM's API key."),
@@ -135,8 +175,34 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.STORE_FULL: ReasonInfo(_STATE, 21, _ADMIN, False, "Make room in the video store."),
     Reason.STORE_DENIED: ReasonInfo(_STATE, 21, _ADMIN, False, "Allow writing to the store."),
     Reason.STORE_UNAVAILABLE: ReasonInfo(_DOWN, 47, _ADMIN, True, "Check that the store is reachable."),
+    Reason.CLUSTER_UNAVAILABLE: ReasonInfo(_DOWN, 49, _USER, True, "Check that `kubectl version` answers."),
     Reason.MISSING_DEPENDENCY: ReasonInfo(_STATE, 22, _USER, False, "Run `avatar doctor`."),
     Reason.INTERNAL: ReasonInfo("INTERNAL", 70, _NOBODY, False, "This is a bug; please report it."),
+    Reason.AVATAR_NOT_READY: _waits(_USER, "Wait, or see the Avatar's Ready condition."),
+    Reason.PROVIDER_NOT_READY: _waits(_USER, "See the AvatarProvider's Ready condition."),
+    Reason.HISTORY_NOT_FOUND: _ends(_USER, "Name a session of this namespace in `continueFrom`."),
+    Reason.HISTORY_NOT_READY: _waits(_USER, "Wait until the session in `continueFrom` has succeeded."),
+    Reason.SUSPENDED: _waits(_USER, "Set `suspend` to false to go on."),
+    Reason.WAITING_FOR_CAPACITY: _waits(_NOBODY, "Its turn comes; an administrator may raise the limits."),
+    Reason.QUEUED: _waits(_NOBODY, "Kueue lets it go on when its queue has room."),
+    Reason.NAMESPACE_TERMINATING: _ends(_USER, "Use another namespace; this one is being deleted."),
+    Reason.JOB_NAME_TAKEN: _ends(_USER, "Delete the Job of that name; it is not this session's."),
+    Reason.QUOTA_EXCEEDED: _waits(_ADMIN, "Wait for other pods to end, or raise the namespace's quota."),
+    Reason.POD_SECURITY_VIOLATION: _ends(_ADMIN, "Allow restricted pods in this namespace."),
+    Reason.SERVICE_ACCOUNT_NOT_FOUND: _ends(_ADMIN, "Create the ServiceAccount in this namespace."),
+    Reason.POD_REFUSED: _ends(_ADMIN, "See what refuses the pod: a LimitRange, a policy or a webhook."),
+    Reason.UNSCHEDULABLE: _waits(_ADMIN, "Wait for room on a node, or add a node that fits."),
+    Reason.IMAGE_PULL_BACK_OFF: _waits(_ADMIN, "Check the image's name and the registry's credentials."),
+    Reason.SECRET_NOT_FOUND: _ends(_USER, "Create the Secret and key that the provider names."),
+    Reason.CONTAINER_CANNOT_START: _waits(_ADMIN, "See the pod's events."),
+    Reason.START_TIMEOUT: _waits(_ADMIN, "Raise `startTimeoutSeconds`, or see the pod's events."),
+    Reason.POD_DISRUPTED: _waits(_NOBODY, "Another pod follows; nothing is to be done."),
+    Reason.NODE_LOST: _waits(_ADMIN, "Another pod follows elsewhere; see to the node."),
+    Reason.OOM_KILLED: _ends(_ADMIN, "Raise the memory limit of session pods."),
+    Reason.POD_FAILED: _ends(_ADMIN, "See the pod's log."),
+    Reason.RESULT_LOST: _waits(_USER, "Raise `retry` for another attempt."),
+    Reason.VIDEO_EXPIRED: _ends(_USER, "Apply a new session, with a higher `videoTTLSeconds`."),
+    Reason.CLEANUP_FAILED: _waits(_ADMIN, "See the clean-up Job's log; it is tried again."),
 }
 
 

@@ -22,8 +22,10 @@ COMMANDS = {
     "serve": ("avatar_cli.commands.serve", "Start the inference server."),
     "prepare": ("avatar_cli.commands.prepare", "Make an avatar from a photograph or a video."),
     "weights": ("avatar_cli.commands.weights", "Fetch, check and list the weights of the musetalk engine."),
+    "lint": ("avatar_cli.commands.lint", "Check manifests as a cluster will."),
     "bench": ("avatar_cli.commands.bench", "Measure how fast an engine is on this machine."),
     "cleanup": ("avatar_cli.commands.cleanup", "Delete videos past their expiry."),
+    "operator": ("avatar_cli.commands.operator", "Run the controller of a cluster."),
     "doctor": ("avatar_cli.commands.doctor", "Tell what works here and how to mend what does not."),
     "completion": ("avatar_cli.commands.completion", "Print a shell's completion script."),
 }

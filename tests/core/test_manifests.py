@@ -44,7 +44,7 @@ def test_the_defaults_are_the_ones_documented() -> None:
     ("spec", "field", "words"),
     [
         ("{}", "spec", "exactly one of prompt, text and audio"),
-        ("{text: a, prompt: b}", "spec", "found prompt and text"),
+        ("{text: a, prompt: b}", "spec", "answered by an LLM"),
         ("{text: '  '}", "spec.text", "blank"),
         ("{text: hi, video: {fps: 11}}", "spec.video.fps", "12 to 30"),
         ("{text: hi, video: {fps: 31}}", "spec.video.fps", "12 to 30"),
@@ -68,7 +68,7 @@ def test_each_mistake_names_field_and_range(spec: str, field: str, words: str) -
 
 
 def test_text_is_bounded_in_bytes_not_characters() -> None:
-    with pytest.raises(InvalidInputError, match="bytes of UTF-8; at most 8192"):
+    with pytest.raises(InvalidInputError, match="1 to 8192 bytes of UTF-8"):
         session(f"{{prompt: {'é' * 5000}}}")
 
 
