@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.cluster import RUNNING, Cluster, Kubelet, ended, eventually
-from tests.cluster.operators import CRDS, Replica, World, a_world
+from tests.cluster import RUNNING, Kubelet, ended, eventually
+from tests.cluster.operators import Replica, World
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="module")
-def own_cluster(cluster_tools: None) -> Iterator[Cluster]:
-    with Cluster.start(controllers=True, manifests=[CRDS]) as running:
-        yield running
-
-
-@pytest.fixture
-def world(own_cluster: Cluster, tmp_path: Path) -> Iterator[World]:
-    with a_world(own_cluster, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture
@@ -30,12 +17,6 @@ def operator(world: World) -> Iterator[Replica]:
     replica = world.start(namespaces=[])  # all
     yield replica
     assert replica.errors == []
-
-
-@pytest.fixture
-def kubelet(world: World) -> Iterator[Kubelet]:
-    with world.cluster.kubelet(world.namespace) as playing:
-        yield playing
 
 
 def test_a_session_becomes_a_video(world: World, operator: Replica, kubelet: Kubelet) -> None:

@@ -10,16 +10,10 @@ from pathlib import Path
 
 import pytest
 from tests.cluster import RUNNING, Cluster, Kubelet, ended, eventually
-from tests.cluster.operators import CRDS, Replica, World, a_world
+from tests.cluster.operators import Replica, World, a_world
 
 pytestmark = pytest.mark.cluster
 NEWS = {"stage": "render", "done": 1, "total": 4, "percent": 25}
-
-
-@pytest.fixture(scope="module")
-def own_cluster(cluster_tools: None) -> Iterator[Cluster]:
-    with Cluster.start(controllers=True, manifests=[CRDS]) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

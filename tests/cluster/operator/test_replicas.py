@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.cluster import RUNNING, Cluster, Kubelet, eventually
-from tests.cluster.operators import CRDS, World, a_world
+from tests.cluster import RUNNING, Kubelet, eventually
+from tests.cluster.operators import World
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def own_cluster(cluster_tools: None) -> Iterator[Cluster]:
-    with Cluster.start(controllers=True, manifests=[CRDS]) as running:
-        yield running
-
-
-@pytest.fixture
-def world(own_cluster: Cluster, tmp_path: Path) -> Iterator[World]:
-    with a_world(own_cluster, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def kubelet(world: World) -> Iterator[Kubelet]:
-    with world.cluster.kubelet(world.namespace) as playing:
-        yield playing
 
 
 def test_a_follower_writes_nothing_and_passes_posts_on(world: World, kubelet: Kubelet) -> None:
