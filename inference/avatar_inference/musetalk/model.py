@@ -36,9 +36,19 @@ class Precision(StrEnum):
         return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[self.value]
 
 
+def empty_unet(layout: ModelLayout) -> UNet2DConditionModel:
+    """The UNet of a layout in float32 on the current device, freshly initialised by the torch seed."""
+    return UNet2DConditionModel(**layout.unet()).eval()
+
+
+def empty_vae(layout: ModelLayout) -> AutoencoderKL:
+    """The VAE of a layout, likewise."""
+    return AutoencoderKL(**layout.vae()).eval()
+
+
 def empty_networks(layout: ModelLayout) -> tuple[UNet2DConditionModel, AutoencoderKL]:
-    """UNet and VAE of a layout in float32 on the CPU, freshly initialised by the torch seed."""
-    return UNet2DConditionModel(**layout.unet()).eval(), AutoencoderKL(**layout.vae()).eval()
+    """UNet and VAE of a layout, likewise."""
+    return empty_unet(layout), empty_vae(layout)
 
 
 class Painter(nn.Module):

@@ -10,7 +10,7 @@ from torch import nn
 from avatar_inference.musetalk.audio import empty_encoder
 from avatar_inference.musetalk.bisenet import BiSeNet
 from avatar_inference.musetalk.layout import ModelLayout
-from avatar_inference.musetalk.model import empty_networks
+from avatar_inference.musetalk.model import empty_unet, empty_vae
 from avatar_inference.musetalk.rtmpose import RtmPose
 from avatar_inference.musetalk.s3fd import S3fd
 from avatar_inference.musetalk.weights.folder import Weights
@@ -32,10 +32,9 @@ def empty_module(part: str, layout: ModelLayout) -> nn.Module:
 
 def fresh_module(part: str, layout: ModelLayout) -> nn.Module:
     """A part's network on the current device, initialised by the torch seed; see `empty_module`."""
-    if part in ("unet", "vae"):
-        return cast("nn.Module", empty_networks(layout)[("unet", "vae").index(part)])
-    if part == "whisper":
-        return cast("nn.Module", empty_encoder(layout))
+    drawing = {"unet": empty_unet, "vae": empty_vae, "whisper": empty_encoder}
+    if part in drawing:
+        return cast("nn.Module", drawing[part](layout))
     finders: dict[str, type[RtmPose | S3fd | BiSeNet]]
     finders = {"landmarks": RtmPose, "detector": S3fd, "parser": BiSeNet}
     return finders[part](layout.finder_width).eval()
