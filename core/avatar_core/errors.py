@@ -28,6 +28,11 @@ class Reason(StrEnum):
     INVALID_AUDIO = "InvalidAudio"
     AUDIO_TOO_LONG = "AudioTooLong"
     INVALID_PICTURE = "InvalidPicture"
+    SOURCE_REFUSED = "SourceRefused"
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_TOO_LARGE = "SourceTooLarge"
+    SOURCE_MISMATCH = "SourceMismatch"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
     NO_FACE = "NoFace"
     SEVERAL_FACES = "SeveralFaces"
     FACE_TOO_SMALL = "FaceTooSmall"
@@ -59,17 +64,22 @@ class Reason(StrEnum):
     INFERENCE_UNAVAILABLE = "InferenceUnavailable"
     UNAUTHENTICATED = "Unauthenticated"
     SLOW_READER = "SlowReader"
+    PREPARATION_TIMEOUT = "PreparationTimeout"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     CANCELLED = "Cancelled"
     STORE_FULL = "StoreFull"
     STORE_DENIED = "StoreDenied"
     STORE_UNAVAILABLE = "StoreUnavailable"
     CLUSTER_UNAVAILABLE = "ClusterUnavailable"
+    SESSION_NOT_FOUND = "SessionNotFound"
+    FORBIDDEN = "Forbidden"
+    NOT_POSSIBLE = "NotPossible"
     MISSING_DEPENDENCY = "MissingDependency"
     INTERNAL = "Internal"
     # What only a cluster can say: no process ends by these.
     AVATAR_NOT_READY = "AvatarNotReady"
     PROVIDER_NOT_READY = "ProviderNotReady"
+    INSECURE_URL = "InsecureURL"
     HISTORY_NOT_FOUND = "HistoryNotFound"
     HISTORY_NOT_READY = "HistoryNotReady"
     SUSPENDED = "Suspended"
@@ -135,6 +145,13 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.INVALID_AUDIO: ReasonInfo(_BAD, 10, _USER, False, "Give a file with one readable sound track."),
     Reason.AUDIO_TOO_LONG: ReasonInfo(_BAD, 10, _USER, False, "Cut the sound into shorter pieces."),
     Reason.INVALID_PICTURE: ReasonInfo(_BAD, 10, _USER, False, "Give a JPEG, PNG or a short video."),
+    Reason.SOURCE_REFUSED: ReasonInfo(
+        _BAD, 23, _USER, False, "Put the file at a public https:// address, or have its network allowed."
+    ),
+    Reason.SOURCE_NOT_FOUND: ReasonInfo(_BAD, 23, _USER, False, "Open the address in a browser to check it."),
+    Reason.SOURCE_TOO_LARGE: ReasonInfo(_BAD, 23, _USER, False, "Give a smaller file."),
+    Reason.SOURCE_MISMATCH: ReasonInfo(_BAD, 23, _USER, False, "Give the hash of the file as it is now."),
+    Reason.SOURCE_UNREACHABLE: ReasonInfo(_DOWN, 50, _USER, True, "Check that the address's server answers."),
     Reason.NO_FACE: ReasonInfo(_BAD, 11, _USER, False, "Use a picture with one face seen from the front."),
     Reason.SEVERAL_FACES: ReasonInfo(_BAD, 11, _USER, False, "Crop the picture or say which face to take."),
     Reason.FACE_TOO_SMALL: ReasonInfo(_BAD, 11, _USER, False, "Use a picture in which the face is larger."),
@@ -170,23 +187,36 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.INFERENCE_UNAVAILABLE: ReasonInfo(_DOWN, 45, _ADMIN, True, "Check the inference server."),
     Reason.UNAUTHENTICATED: ReasonInfo("UNAUTHENTICATED", 20, _ADMIN, False, "Send a token for this server."),
     Reason.SLOW_READER: ReasonInfo("ABORTED", 46, _USER, True, "Read the video as it comes."),
+    Reason.PREPARATION_TIMEOUT: ReasonInfo(
+        "DEADLINE_EXCEEDED", 51, _ADMIN, True, "Give a shorter video, or raise `preparation.timeoutSeconds`."
+    ),
     Reason.DEADLINE_EXCEEDED: ReasonInfo("DEADLINE_EXCEEDED", 124, _USER, False, "Raise `timeoutSeconds`."),
     Reason.CANCELLED: ReasonInfo("CANCELLED", 130, _USER, False, "It was asked for."),
     Reason.STORE_FULL: ReasonInfo(_STATE, 21, _ADMIN, False, "Make room in the video store."),
     Reason.STORE_DENIED: ReasonInfo(_STATE, 21, _ADMIN, False, "Allow writing to the store."),
     Reason.STORE_UNAVAILABLE: ReasonInfo(_DOWN, 47, _ADMIN, True, "Check that the store is reachable."),
     Reason.CLUSTER_UNAVAILABLE: ReasonInfo(_DOWN, 49, _USER, True, "Check that `kubectl version` answers."),
+    Reason.SESSION_NOT_FOUND: ReasonInfo(
+        "NOT_FOUND", 24, _USER, False, "`kubectl get avs -A` lists the sessions of all namespaces."
+    ),
+    Reason.FORBIDDEN: ReasonInfo(
+        "PERMISSION_DENIED", 25, _ADMIN, False, "Ask an administrator for the right that is named."
+    ),
+    Reason.NOT_POSSIBLE: ReasonInfo(
+        _STATE, 26, _USER, False, "`kubectl avatar describe NAME` tells how the session is."
+    ),
     Reason.MISSING_DEPENDENCY: ReasonInfo(_STATE, 22, _USER, False, "Run `avatar doctor`."),
     Reason.INTERNAL: ReasonInfo("INTERNAL", 70, _NOBODY, False, "This is a bug; please report it."),
     Reason.AVATAR_NOT_READY: _waits(_USER, "Wait, or see the Avatar's Ready condition."),
     Reason.PROVIDER_NOT_READY: _waits(_USER, "See the AvatarProvider's Ready condition."),
+    Reason.INSECURE_URL: _ends(_USER, "Use https://, or an address inside of the cluster."),
     Reason.HISTORY_NOT_FOUND: _ends(_USER, "Name a session of this namespace in `continueFrom`."),
     Reason.HISTORY_NOT_READY: _waits(_USER, "Wait until the session in `continueFrom` has succeeded."),
     Reason.SUSPENDED: _waits(_USER, "Set `suspend` to false to go on."),
     Reason.WAITING_FOR_CAPACITY: _waits(_NOBODY, "Its turn comes; an administrator may raise the limits."),
     Reason.QUEUED: _waits(_NOBODY, "Kueue lets it go on when its queue has room."),
     Reason.NAMESPACE_TERMINATING: _ends(_USER, "Use another namespace; this one is being deleted."),
-    Reason.JOB_NAME_TAKEN: _ends(_USER, "Delete the Job of that name; it is not this session's."),
+    Reason.JOB_NAME_TAKEN: _ends(_USER, "Delete the Job of that name; it belongs to something else."),
     Reason.QUOTA_EXCEEDED: _waits(_ADMIN, "Wait for other pods to end, or raise the namespace's quota."),
     Reason.POD_SECURITY_VIOLATION: _ends(_ADMIN, "Allow restricted pods in this namespace."),
     Reason.SERVICE_ACCOUNT_NOT_FOUND: _ends(_ADMIN, "Create the ServiceAccount in this namespace."),

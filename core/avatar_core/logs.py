@@ -34,3 +34,11 @@ def configure_logs(level: str = "info", *, json_lines: bool = True, stream: Text
     plain = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     handler.setFormatter(JsonFormatter() if json_lines else plain)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def spellings(secret: str) -> list[str]:
+    """What a secret may look like in a message: as it is, trimmed, quoted, escaped; the longest first."""
+    plain = {secret, secret.strip()}
+    quoted = {form(each)[1:-1] for each in plain for form in (repr, json.dumps)}
+    doubled = {json.dumps(each)[1:-1] for each in quoted}
+    return sorted({*plain, *quoted, *doubled} - {""}, key=len, reverse=True)

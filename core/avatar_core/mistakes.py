@@ -33,8 +33,8 @@ class Mistake:
 
     @property
     def field(self) -> str:
-        """The path as text, such as "spec.video.fps"."""
-        return ".".join(str(part) for part in self.path)
+        """The path as text, such as "spec.video.fps"; a stranger's key can't write what it likes into it."""
+        return ".".join(printable(str(part)[:80]) for part in self.path)
 
 
 def mistakes_of(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
@@ -132,6 +132,11 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for argument in getattr(annotation, "__args__", ()):
         yield from _models_in(argument)
+
+
+def printable(text: str) -> str:
+    """Control characters, line breaks and marks of direction as escapes: safe for a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -16,9 +16,12 @@ from typing import Any, Protocol
 
 from avatar_core.errors import AvatarError, Reason, StoreError
 from avatar_core.store_errors import typed_store_error
+from avatar_core.store_folder import UNFINISHED, unfinished
 from avatar_core.store_urls import local_folder, open_store
 
 BLOCK_BYTES = 1024 * 1024
+PARTS_AT_ONCE = 2
+"""Of one upload, 5 MiB each in memory; the library would take 12."""
 SMALL_OBJECT_BYTES = 16 * BLOCK_BYTES
 """`Store.get` is for receipts and replies, not for videos."""
 
@@ -46,18 +49,23 @@ class Entry:
         key: its name in the store.
         size: bytes.
         modified: when it was put, with a time zone.
+        etag: changes with every put; empty where the store has none.
     """
 
     key: str
     size: int
     modified: datetime
+    etag: str = ""
 
 
 class Store(Protocol):
     """Objects by key, such as "default/<uid>/video.mp4". Every method may raise StoreError."""
 
     async def put(self, key: str, source: bytes | Path | AsyncIterable[bytes], content_type: str) -> Stored:
-        """Stores a whole object, replacing an earlier one; nothing is visible before it is complete."""
+        """Stores a whole object, replacing an earlier one; nothing is visible before it is complete.
+
+        What can be iterated again (a file, no generator) a store may send again after a passing failure.
+        """
         ...
 
     async def get(self, key: str) -> bytes | None:
@@ -115,7 +123,9 @@ class ObjectStore:
         # Files have no attributes: their suffix tells the type to whoever serves them.
         attributes = None if self._folder else {"Content-Type": content_type}
         try:
-            await obstore.put_async(self._store, key, body, attributes=attributes)
+            await obstore.put_async(
+                self._store, key, body, attributes=attributes, max_concurrency=PARTS_AT_ONCE
+            )
         except Exception as error:
             raise _mapped(error, "write", f"{self.url}/{key}") from None
         return Stored(key, digest.size, digest.hexdigest())
@@ -146,6 +156,24 @@ class ObjectStore:
         except Exception as error:
             raise _mapped(error, "read", f"{self.url}/{key}") from None
 
+    async def read_part(self, entry: Entry, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes `start` up to `end` of an object, in pieces.
+
+        Raises:
+            StoreError: also when it is not the object any more that `entry` tells of.
+        """
+        import obstore
+
+        options: Any = {"range": (start, end)}
+        if entry.etag:
+            options["if_match"] = entry.etag
+        try:
+            found = await obstore.get_async(self._store, entry.key, options=options)
+            async for piece in found.stream(min_chunk_size=BLOCK_BYTES):
+                yield bytes(piece)
+        except Exception as error:
+            raise _mapped(error, "read", f"{self.url}/{entry.key}") from None
+
     async def head(self, key: str) -> Entry | None:
         """What is known about an object; see `Store.head`."""
         import obstore
@@ -158,13 +186,15 @@ class ObjectStore:
             raise _mapped(error, "read", f"{self.url}/{key}") from None
 
     async def list(self, prefix: str = "") -> AsyncIterator[Entry]:
-        """All objects below a folder; see `Store.list`."""
+        """All objects below a folder, and what uploads left that were killed; see `Store.list`."""
         import obstore
 
         try:
             async for batch in obstore.list(self._store, prefix=prefix or None):
                 for meta in batch:
                     yield _entry(meta)
+            for facts in await asyncio.to_thread(unfinished, self._folder, prefix) if self._folder else ():
+                yield Entry(*facts)
         except Exception as error:
             raise _mapped(error, "list", f"{self.url}/{prefix}") from None
 
@@ -176,6 +206,9 @@ class ObjectStore:
             # A symbolic link to somewhere else: what is there is not ours to remove.
             raise StoreError(Reason.STORE_DENIED, f"{key} lies outside {self.url}; it is left alone")
         try:
+            if self._folder and UNFINISHED.search(key):
+                (self._folder / key).unlink(missing_ok=True)
+                return
             await obstore.delete_async(self._store, key)
         except FileNotFoundError:
             return
@@ -213,4 +246,4 @@ def _mapped(error: Exception, action: str, where: str) -> AvatarError:
 
 
 def _entry(meta: Any) -> Entry:
-    return Entry(meta["path"], meta["size"], meta["last_modified"])
+    return Entry(meta["path"], meta["size"], meta["last_modified"], meta.get("e_tag") or "")

@@ -1,7 +1,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avatar_core.errors import InvalidInputError, Reason
@@ -107,6 +107,7 @@ def test_what_a_server_adds_is_ignored() -> None:
     assert read_manifests(text)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -222,3 +223,34 @@ def test_no_secret_of_a_url_is_told() -> None:
     assert "hunter2" not in message
     assert "abc" not in message
     assert "def" not in message
+
+
+ENDLESS = """
+import asyncio, sys
+from avatar_core.store import ObjectStore
+
+async def pieces():
+    while True:
+        yield bytes(1 << 20)
+        print("more", flush=True)
+        await asyncio.sleep(0.05)
+
+asyncio.run(ObjectStore(sys.argv[1]).put("ns/uid/video.mp4", pieces(), "video/mp4"))
+"""
+
+
+async def test_what_a_killed_upload_leaves_is_listed_and_can_be_deleted(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENDLESS, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as upload:
+        assert upload.stdout is not None
+        for _ in range(12):  # more than the library keeps in memory
+            upload.stdout.readline()
+        upload.kill()
+    store = ObjectStore(str(tmp_path))
+    [left] = [entry async for entry in store.list("ns/uid/")]
+    assert left.key.startswith("ns/uid/video.mp4#")
+    assert left.size > 0
+    assert await store.head("ns/uid/video.mp4") is None
+    await store.delete(left.key)
+    assert [entry async for entry in store.list()] == []
+    assert list(tmp_path.rglob("*.mp4*")) == []

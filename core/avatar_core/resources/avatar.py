@@ -128,7 +128,9 @@ class AvatarStatus(Resource):
     engine: Annotated[str, Field(max_length=253)] | None = None
     """That prepared it; the bundle is for this engine alone."""
     job_name: Annotated[str, Field(max_length=63)] | None = None
-    """The Job that prepares it."""
+    """The Job that prepares it, or did."""
+    attempt: Count | None = None
+    """Jobs made for this generation so far."""
     findings: Annotated[
         tuple[Finding, ...], Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = ()

@@ -1,0 +1,1 @@
+"""The Kubernetes API as the services of this project use it."""
