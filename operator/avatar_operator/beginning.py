@@ -18,6 +18,9 @@ from avatar_operator.resolved import Inputs
 from avatar_operator.settings import Settings
 from avatar_operator.status import Status, Video
 
+TERMINATING_SECONDS = 30
+"""So often it is looked whether a namespace is still being deleted: another one of its name may have come."""
+
 
 def begin(seen: Observed, status: Status, settings: Settings, now: float) -> Plan:
     """The next step towards the Job of attempt `status.attempt` + 1."""
@@ -58,10 +61,17 @@ def _wait(seen: Observed, status: Status, trouble: Trouble, settings: Settings, 
     waits_already = because(status) in REFERENCES and status.waiting_since is not None
     since = status.waiting_since if waits_already and status.waiting_since is not None else int(now)
     limit = since + seen.session.spec.start_timeout
+    ending = seen.namespace_terminating
     if now >= limit:
-        return after(seen, fail(status, trouble.reason, trouble.message, now), settings, now)
+        failed = after(seen, fail(status, trouble.reason, trouble.message, now), settings, now)
+        return replace(failed, sure=failed.sure or ending)
     status = say(status, "Unknown", trouble.reason, trouble.message, now)
-    return Plan(replace(status, waiting_since=since, queue_position=None), wake_at=earliest(now, limit))
+    again = now + TERMINATING_SECONDS if ending else None
+    return Plan(
+        replace(status, waiting_since=since, queue_position=None),
+        wake_at=earliest(now, limit, again),
+        sure=ending,
+    )
 
 
 def _in_line(seen: Observed, status: Status, now: float) -> Plan:

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from avatar_core.cluster.kube import Kube, KubeError
 from avatar_operator.cleanup_jobs import CleanupSettings, Folder, build_cleanup, folders_of
-from avatar_operator.kube import Kube, KubeError
 from avatar_operator.memory import Memory
 from avatar_operator.objects import SessionView
 from avatar_operator.observed import Clean, CleanState
@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.5
 """Sessions often end together; those that ask within this time share a Job."""
 FOLDERS_MAX, JOBS_MAX = 200, 4
-RETRY_SECONDS = 5.0
+RETRY_SECONDS, REFUSALS_MAX = 5.0, 3
+"""Until a Job that was not taken is tried again, doubled each time; so often before sessions are told."""
 
 
 class JobCleaner:
@@ -33,6 +34,7 @@ class JobCleaner:
         memory: where each session's state is kept.
         on_change: told the uid of a session whose state changed.
         check: raises when this process may write no more.
+        exists: whether there is a session of that uid; nothing is kept of others.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class JobCleaner:
         memory: Memory,
         on_change: Callable[[str], None],
         check: Callable[[], None],
+        exists: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._kube, self._settings, self._memory = kube, settings, memory
-        self._on_change, self._check = on_change, check
+        self._on_change, self._check, self._exists = on_change, check, exists
         self._asked: deque[tuple[Folder, bool]] = deque()
         self._running: dict[str, tuple[Folder, ...]] = {}
         self._over: set[str] = set()
+        self._refusals = 0
         self._wake = asyncio.Event()
 
     def ask(self, session: SessionView, *, alone: bool) -> None:
@@ -63,8 +67,8 @@ class JobCleaner:
                 self._conclude(folder, CleanState.NONE)
             self._wake.set()
             return
-        if uid in self._over:
-            return
+        if uid in self._over or job["metadata"]["namespace"] != self._settings.namespace:
+            return  # anybody may write labels in his own namespace, and would say that a folder is empty
         folders = folders_of(job)
         conditions = {
             c["type"]: c for c in job.get("status", {}).get("conditions", ()) if c["status"] == "True"
@@ -79,7 +83,7 @@ class JobCleaner:
             self._wake.set()
         elif uid not in self._running:
             self._running[uid] = folders
-            for folder in folders:
+            for folder in filter(lambda folder: self._exists(folder.uid), folders):
                 self._memory.of(folder.uid).clean = Clean(CleanState.RUNNING, folder.attempt)
 
     async def run(self) -> None:
@@ -89,16 +93,18 @@ class JobCleaner:
             await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             while self._asked and len(self._running) < JOBS_MAX:
-                await self._start(self._next_batch())
+                await self._start(*self._next_batch())
 
-    def _next_batch(self) -> tuple[Folder, ...]:
+    def _next_batch(self) -> tuple[tuple[Folder, ...], bool]:
+        """Folders that share a Job, and whether the only one is to be alone."""
         folder, alone = self._asked.popleft()
         batch = [folder]
         while not alone and self._asked and len(batch) < FOLDERS_MAX and not self._asked[0][1]:
             batch.append(self._asked.popleft()[0])
-        return tuple(batch)
+        return tuple(batch), alone
 
-    async def _start(self, folders: tuple[Folder, ...]) -> None:
+    async def _start(self, folders: tuple[Folder, ...], alone: bool) -> None:
+        """Makes a Job. One that is not taken says nothing of its folders: they are asked for again."""
         name = f"avatar-cleanup-{secrets.token_hex(5)}"
         try:
             self._check()
@@ -106,16 +112,26 @@ class JobCleaner:
             job = await self._kube.create(collection("jobs", self._settings.namespace), manifest)
         except KubeError as error:
             log.warning("no clean-up Job: %s", error)
+            self._refusals += 1
+            if self._refusals < REFUSALS_MAX:
+                self._asked.extendleft((folder, alone) for folder in reversed(folders))
+                self._wake.set()
+                await asyncio.sleep(RETRY_SECONDS * 2 ** (self._refusals - 1))
+                return
             for folder in folders:
-                self._conclude(folder, CleanState.FAILED, f"no clean-up Job: {error.message}")
+                self._conclude(folder, CleanState.FAILED, f"no clean-up Job: {error.message}", alone=alone)
             return
+        self._refusals = 0
         self._running.setdefault(job["metadata"]["uid"], folders)
 
-    def _conclude(self, folder: Folder, state: CleanState, message: str = "") -> None:
+    def _conclude(self, folder: Folder, state: CleanState, message: str = "", *, alone: bool = True) -> None:
         """What an older clean-up says is passed over once a newer attempt has begun."""
+        if not self._exists(folder.uid):
+            return
         known = self._memory.of(folder.uid)
         if folder.attempt < known.clean.attempt:
             return
         tries = known.clean.tries + (state is CleanState.FAILED)
-        known.clean = Clean(state, folder.attempt, tries, time.time(), message if tries else "")
+        alone = alone and state is CleanState.FAILED
+        known.clean = Clean(state, folder.attempt, tries, time.time(), message if tries else "", alone)
         self._on_change(folder.uid)

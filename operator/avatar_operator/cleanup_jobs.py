@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avatar_operator.names import COMPONENT, MANAGED_BY, OPERATOR
+from avatar_operator.pod_template import CONTAINER_SECURITY, pod_security
 
 COMPONENT_NAME = "cleanup"
 FOLDERS = "avatars.dev/folders"
@@ -35,6 +36,7 @@ class CleanupSettings:
             "namespace/uid".
         service_account: may be known to the store's cloud.
         env, env_from, volumes, mounts: how it reaches the store, as Kubernetes writes them.
+        affinity: as Kubernetes writes it; a volume may be on one node only.
         user: UID and GID, not 0.
         resources: as Kubernetes writes them.
     """
@@ -48,6 +50,7 @@ class CleanupSettings:
     env_from: tuple[Mapping[str, Any], ...] = ()
     volumes: tuple[Mapping[str, Any], ...] = ()
     mounts: tuple[Mapping[str, Any], ...] = ()
+    affinity: Mapping[str, Any] = field(default_factory=dict)
     user: int = 65532
     resources: Mapping[str, Any] = field(
         default_factory=lambda: {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
@@ -102,13 +105,8 @@ def _pod(settings: CleanupSettings) -> dict[str, Any]:
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": settings.user,
-            "runAsGroup": settings.user,
-            "fsGroup": settings.user,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(settings.user),
+        "affinity": dict(settings.affinity),
         "containers": [
             {
                 "name": COMPONENT_NAME,
@@ -119,11 +117,7 @@ def _pod(settings: CleanupSettings) -> dict[str, Any]:
                 "envFrom": [dict(entry) for entry in settings.env_from],
                 "resources": dict(settings.resources),
                 "terminationMessagePolicy": "FallbackToLogsOnError",
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": CONTAINER_SECURITY,
                 "volumeMounts": [
                     {"name": "folders", "mountPath": FOLDER, "readOnly": True},
                     *(dict(mount) for mount in settings.mounts),

@@ -1,11 +1,12 @@
-"""Conditions in Tekton's manner: one `Succeeded` that is Unknown until the end, with a typed reason."""
+"""Conditions, each with a typed reason and its advice; a session's `Succeeded` is Unknown until the end."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from avatar_core.errors import REASONS, Reason
+from avatar_core.errors import REASONS, Actor, Reason
 from avatar_operator.status import SUCCEEDED, VIDEO_AVAILABLE, Condition, Status, Truth
 
 MESSAGE_LENGTH = 1024
@@ -21,6 +22,10 @@ class State(StrEnum):
     PENDING = "Pending"
     PUBLISHED = "Published"
     NOT_MADE = "NotMade"
+    PREPARING = "Preparing"
+    PREPARED = "Prepared"
+    IN_USE = "InUse"
+    ACCEPTED = "Accepted"
 
 
 REFERENCES = frozenset(
@@ -73,12 +78,28 @@ def settle(status: Status, generation: int) -> Status:
 def _with(
     status: Status, kind: str, truth: Truth, reason: Reason | State, message: str, now: float
 ) -> Status:
-    before = status.condition(kind)
+    changed = with_condition(status.conditions, kind, truth, reason, message, now)
+    return replace(status, conditions=tuple(sorted(changed, key=lambda c: c.type != SUCCEEDED)))
+
+
+def with_condition(
+    conditions: Sequence[Condition], kind: str, truth: Truth, reason: Reason | State, message: str, now: float
+) -> tuple[Condition, ...]:
+    """The conditions with another one of that type; it is as old as its status."""
+    others = [condition for condition in conditions if condition.type != kind]
+    before = next((condition for condition in conditions if condition.type == kind), None)
     since = before.since if before is not None and before.truth == truth else int(now)
-    condition = Condition(kind, truth, reason, _advised(reason, message), since)
-    kept = [other for other in status.conditions if other.type != kind]
-    ordered = sorted([*kept, condition], key=lambda c: c.type != SUCCEEDED)
-    return replace(status, conditions=tuple(ordered))
+    return (*others, Condition(kind, truth, reason, _advised(reason, message), since))
+
+
+_CALM = frozenset({Reason.SUSPENDED, Reason.CANCELLED, Reason.VIDEO_EXPIRED})
+
+
+def is_alarming(reason: str) -> bool:
+    """Whether an Event of this reason is a warning: somebody has to act, and did not ask for it."""
+    if reason in set(State) or reason in _CALM:
+        return False
+    return REASONS[Reason(reason)].actor is not Actor.NOBODY
 
 
 def _advised(reason: Reason | State, message: str) -> str:

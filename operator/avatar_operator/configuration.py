@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field, IPvAnyNetwork
 
+from avatar_core.configuration import STRICT, read_file
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_core.links import SignedLinks
 from avatar_operator.cleanup_jobs import CleanupSettings
 from avatar_operator.election import LeaseSettings
 from avatar_operator.line import Capacity
-from avatar_operator.settings import Audiences, Resources, Settings
+from avatar_operator.settings import Audiences, Fetch, Preparation, Resources, Settings
 
 Json = dict[str, Any]
 Whole = Annotated[int, Field(ge=1)]
@@ -22,7 +21,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, validate_by_name=True)
+    model_config = STRICT
 
 
 class LinkPart(_Part):
@@ -57,6 +56,24 @@ class PodPart(_Part):
     labels: dict[str, str] = {}
 
 
+class PreparationPart(_Part):
+    """Pods that prepare avatars: as those of sessions, where nothing else is said."""
+
+    command: tuple[str, ...] = ("python", "-m", "avatar_session.prepare")
+    requests: dict[str, str] | None = None
+    limits: dict[str, str] | None = None
+    scratch: str | None = None
+    timeout_seconds: Whole = 600
+    start_timeout_seconds: Whole = 600
+
+
+class FetchPart(_Part):
+    """Where pods may fetch from, as networks; a network of public addresses needs no word."""
+
+    refuse: tuple[IPvAnyNetwork, ...] = ()
+    allow: tuple[IPvAnyNetwork, ...] = ()
+
+
 class CleanupPart(_Part):
     """Pods that empty folders of the store."""
 
@@ -67,6 +84,17 @@ class CleanupPart(_Part):
     env_from: tuple[Json, ...] = ()
     volumes: tuple[Json, ...] = ()
     mounts: tuple[Json, ...] = ()
+    affinity: Json = {}
+
+
+class GatewayPart(_Part):
+    """Where results are looked for that no pod could tell of."""
+
+    url: str
+    token_file: Path = Path("/var/run/secrets/avatars.dev/gateway")
+    """A token of the operator's own ServiceAccount, for the gateway's audience."""
+    patience: Positive = 30
+    """Seconds for which a gateway that does not answer is asked before a session is given up."""
 
 
 class LeasePart(_Part):
@@ -84,6 +112,8 @@ class Configuration(_Part):
     Attributes:
         namespace: of the operator, its Lease and clean-up Jobs.
         namespaces: to serve; none: all.
+        gateway: asked before a session fails whose pods may have made a video; None: another attempt finds
+            it.
         address: where other replicas reach this one's posts, with `{pod_ip}` for the pod's address.
     """
 
@@ -91,14 +121,17 @@ class Configuration(_Part):
     namespaces: tuple[str, ...] = ()
     links: LinkPart
     sessions: PodPart
+    preparation: PreparationPart = PreparationPart()
+    fetch: FetchPart = FetchPart()
     cleanup: CleanupPart
+    gateway: GatewayPart | None = None
     audiences: dict[str, str] = {}
     lease: LeasePart = LeasePart()
     sessions_in_cluster: Whole = 200
     sessions_in_namespace: Whole = 50
     progress_writes_a_second: Positive = 20
-    requests_a_second: Positive = 100
-    requests_at_once: Whole = 200
+    requests_a_second: Positive = 200
+    requests_at_once: Whole = 400
     host: str = "0.0.0.0"  # noqa: S104 - its pods come from everywhere
     reports_port: Annotated[int, Field(ge=0, le=65535)] = 8081
     probes_port: Annotated[int, Field(ge=0, le=65535)] = 8080
@@ -121,7 +154,7 @@ class Configuration(_Part):
         return CleanupSettings(namespace=self.namespace, **dict(self.cleanup))
 
     def settings(self) -> Settings:
-        """Of session Jobs.
+        """Of the Jobs of sessions and avatars.
 
         Raises:
             InvalidInputError: the key for links can't be read, or is too short.
@@ -129,7 +162,25 @@ class Configuration(_Part):
         pods = dict(self.sessions)
         resources = Resources(pods.pop("requests"), pods.pop("limits"), pods.pop("scratch"))
         audiences = Audiences(**self.audiences)
-        return Settings(links=self._links(), audiences=audiences, resources=resources, **pods)
+        patience = self.gateway.patience if self.gateway else None
+        return Settings(
+            links=self._links(),
+            audiences=audiences,
+            resources=resources,
+            store_patience=patience,
+            preparation=self._preparation(resources),
+            fetch=Fetch(tuple(map(str, self.fetch.refuse)), tuple(map(str, self.fetch.allow))),
+            **pods,
+        )
+
+    def _preparation(self, sessions: Resources) -> Preparation:
+        part = self.preparation
+        resources = Resources(
+            sessions.requests if part.requests is None else part.requests,
+            sessions.limits if part.limits is None else part.limits,
+            part.scratch or sessions.scratch,
+        )
+        return Preparation(part.command, resources, part.timeout_seconds, part.start_timeout_seconds)
 
     def _links(self) -> SignedLinks:
         try:
@@ -144,11 +195,4 @@ def read_configuration(path: Path) -> Configuration:
     Raises:
         InvalidInputError: it can't be read; names the field.
     """
-    try:
-        return Configuration.model_validate(yaml.safe_load(path.read_text()))
-    except (OSError, yaml.YAMLError) as error:
-        raise InvalidInputError(Reason.INVALID_ARGUMENT, f"{path}: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        raise InvalidInputError(Reason.INVALID_ARGUMENT, f"{first['msg']} [{path}]", field=field) from None
+    return read_file(path, Configuration)

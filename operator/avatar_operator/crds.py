@@ -23,7 +23,7 @@ from avatar_core.resources import (
 from avatar_core.resources.rules import VALIDATIONS
 from avatar_operator.schemas import structural, without_defaults
 
-FOLDER = Path(__file__).parents[2] / "charts/avatar-operator/crds"
+FOLDER = Path(__file__).parents[2] / "charts/avatar-operator/files/crds"
 CATEGORY = "avatar-operator"
 """`kubectl get avatar-operator` lists all three kinds; `avatars` is the name of one of them."""
 WIDE = 1
@@ -209,4 +209,6 @@ def _object_schema(model: type[Resource]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if any(argument.startswith("-") for argument in sys.argv[1:]):
+        sys.exit("usage: python -m avatar_operator.crds [FOLDER]")
     write(*(Path(folder) for folder in sys.argv[1:2]))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from avatar_core.errors import REASONS, Actor, Reason
+from avatar_core.errors import Reason
 from avatar_operator.beginning import begin
 from avatar_operator.cleaning import current
-from avatar_operator.conditions import State, fail, say, settle
+from avatar_operator.conditions import State, because, fail, is_alarming, say, settle
 from avatar_operator.decision import Decision, Note, Seat
 from avatar_operator.deleting import leaving
 from avatar_operator.finished import after
 from avatar_operator.observed import CleanState, Observed
 from avatar_operator.outcome import succeed
-from avatar_operator.plan import Plan, clearing
+from avatar_operator.plan import Plan, clearing, seat
 from avatar_operator.running import follow
 from avatar_operator.settings import Settings
 from avatar_operator.status import VIDEO_AVAILABLE, Status
+
+ASK_AGAIN_SECONDS = 2
 
 
 def reconcile(seen: Observed, settings: Settings, now: float) -> Decision:
@@ -29,11 +31,15 @@ def reconcile(seen: Observed, settings: Settings, now: float) -> Decision:
 
     Returns:
         A Decision; empty when all is as it should be. What can't be undone is decided on a live picture
-        only: on one from caches the decision is to look.
+        only: on one from caches the decision is to look. No attempt is given up before the store was asked
+        for its result, where it can be.
     """
     plan = _plan(seen, settings, now)
     if not seen.live and (plan.needs_live or _gives_up_unseen(seen, plan)):
         return Decision(look=True)
+    if _ends_unheard(seen, plan, settings, now):
+        held = Seat.HOLDING if seat(seen) is Seat.HOLDING else None
+        return Decision(ask_store=True, seat=held, wake_at=now + ASK_AGAIN_SECONDS)
     before = seen.session.status
     status = plan.status and settle(plan.status, seen.session.generation)
     changed = status is not None and status != before
@@ -57,6 +63,26 @@ def _gives_up_unseen(seen: Observed, plan: Plan) -> bool:
     return plan.seat is Seat.OUT and seen.place.admitted and not over
 
 
+def _ends_unheard(seen: Observed, plan: Plan, settings: Settings, now: float) -> bool:
+    """Whether an attempt is given up whose result may be in the store, although no pod could tell of it.
+
+    Who cancels wants none.
+    """
+    before, after = seen.session.status, plan.status
+    if settings.store_patience is None or after is None or before.finished or not after.attempt:
+        return False
+    fails = after.finished and because(after) not in {State.SUCCEEDED, Reason.CANCELLED}
+    lost = after.lost_attempts > before.lost_attempts
+    if not (fails or lost) or not _undisturbed(seen, before):
+        return False
+    if seen.asked is None:
+        return True
+    since = seen.asked.silent_since
+    if since is None:
+        return seen.asked.later
+    return now < since + settings.store_patience
+
+
 def notes(before: Status, after: Status) -> tuple[Note, ...]:
     """One Event a transition: of the outcome, else of the video."""
     for kind in ("Succeeded", VIDEO_AVAILABLE):
@@ -65,17 +91,8 @@ def notes(before: Status, after: Status) -> tuple[Note, ...]:
             continue
         if kind == VIDEO_AVAILABLE and new.reason not in {Reason.VIDEO_EXPIRED, Reason.CLEANUP_FAILED}:
             continue
-        return (Note("Warning" if _alarming(new.reason) else "Normal", new.reason, new.message),)
+        return (Note("Warning" if is_alarming(new.reason) else "Normal", new.reason, new.message),)
     return ()
-
-
-_CALM = frozenset({Reason.SUSPENDED, Reason.CANCELLED, Reason.VIDEO_EXPIRED})
-
-
-def _alarming(reason: str) -> bool:
-    if reason in set(State) or reason in _CALM:
-        return False
-    return REASONS[Reason(reason)].actor is not Actor.NOBODY
 
 
 def _plan(seen: Observed, settings: Settings, now: float) -> Plan:

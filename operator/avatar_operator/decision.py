@@ -46,6 +46,8 @@ class Decision:
 
     Attributes:
         look: nothing but this: read session, Jobs and pods live and decide again.
+        ask_store: nothing but this: look for the session's result in the store and decide again; where it
+            does not answer, at `wake_at`.
         add_finalizer: before anything else; a conflict ends the application.
         create: manifest of a Job. 409: look; it may be ours already.
         status: the whole new status, written with the picture's resourceVersion; None: nothing changed.
@@ -59,6 +61,7 @@ class Decision:
     """
 
     look: bool = False
+    ask_store: bool = False
     add_finalizer: bool = False
     create: Mapping[str, Any] | None = None
     status: Status | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from avatar_operator.kube import ConflictError, GoneError, Kube, KubeError
+from avatar_core.cluster.kube import ConflictError, GoneError, Kube, KubeError
 from avatar_operator.paths import collection, one
 
 log = logging.getLogger(__name__)

@@ -1,13 +1,15 @@
-"""The Job of one attempt: created once, afterwards only deleted."""
+"""Jobs of attempts: created once, afterwards only deleted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from avatar_core.resources import API_VERSION
 from avatar_operator.names import (
     ATTEMPT,
     COMPONENT,
+    CONTAINER,
     KUEUE_QUEUE,
     MANAGED_BY,
     OPERATOR,
@@ -15,19 +17,18 @@ from avatar_operator.names import (
     SESSION_UID,
     job_name,
 )
-from avatar_operator.objects import SessionView, SpecView
-from avatar_operator.pod_template import pod_template
+from avatar_operator.objects import SecretKey, SessionView, SpecView
+from avatar_operator.pod_template import Work, pod_template
 from avatar_operator.pods import FINAL_EXIT_CODES
-from avatar_operator.resolved import Inputs, resolved_document
+from avatar_operator.resolved import LLM_KEY_VARIABLE, SPEECH_KEY_VARIABLE, Inputs, resolved_document
 from avatar_operator.settings import Settings
 
 BACKOFF_LIMIT = 2
 BACKSTOP_MARGIN = 15
-COMPONENT_NAME = "session"
 
 
 def build_job(session: SessionView, attempt: int, inputs: Inputs, settings: Settings) -> dict[str, Any]:
-    """The manifest of one attempt, as JSON takes it.
+    """The manifest of one attempt of a session, as JSON takes it.
 
     Args:
         session: whose Job it is; the controlling owner.
@@ -35,26 +36,37 @@ def build_job(session: SessionView, attempt: int, inputs: Inputs, settings: Sett
         inputs: avatar, provider and earlier turns.
         settings: of the administrator.
     """
-    labels = _labels(session, attempt, settings)
-    document = resolved_document(session, attempt, inputs)
+    labels = {
+        **component_labels(CONTAINER, session.name, settings),
+        SESSION_NAME: session.name,
+        SESSION_UID: session.uid,
+        ATTEMPT: str(attempt),
+    }
+    metadata = {
+        "name": job_name(session.uid, attempt),
+        "namespace": session.namespace,
+        # Kueue alone suspends and resumes a Job with its label.
+        "labels": {**labels, **({KUEUE_QUEUE: session.queue} if session.queue else {})},
+        "ownerReferences": [owner_reference("AvatarSession", session.name, session.uid)],
+    }
+    template = pod_template(labels, _work(session, attempt, inputs, settings), settings)
+    return job_manifest(metadata, active_deadline(session.spec), template)
+
+
+def job_manifest(metadata: Mapping[str, Any], deadline: int, template: Mapping[str, Any]) -> dict[str, Any]:
+    """A Job of one pod at a time, which Kubernetes itself ends after `deadline` seconds."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": job_name(session.uid, attempt),
-            "namespace": session.namespace,
-            # Kueue alone suspends and resumes a Job with its label.
-            "labels": {**labels, **({KUEUE_QUEUE: session.queue} if session.queue else {})},
-            "ownerReferences": [_owner(session)],
-        },
+        "metadata": metadata,
         "spec": {
             "completions": 1,
             "parallelism": 1,
             "backoffLimit": BACKOFF_LIMIT,
-            "activeDeadlineSeconds": active_deadline(session.spec),
+            "activeDeadlineSeconds": deadline,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": failure_rules()},
-            "template": pod_template(labels, document, inputs, settings),
+            "template": template,
         },
     }
 
@@ -72,26 +84,58 @@ def failure_rules() -> list[dict[str, Any]]:
     ]
 
 
-def _labels(session: SessionView, attempt: int, settings: Settings) -> dict[str, str]:
+def component_labels(component: str, instance: str, settings: Settings) -> dict[str, str]:
+    """Labels of a Job and its pods, by which they are watched; the administrator's never override them."""
     return {
         **settings.labels,
-        "app.kubernetes.io/name": "avatar-session",
-        "app.kubernetes.io/instance": session.name,
-        COMPONENT: COMPONENT_NAME,
+        "app.kubernetes.io/name": f"avatar-{component}",
+        "app.kubernetes.io/instance": instance,
+        COMPONENT: component,
         "app.kubernetes.io/part-of": OPERATOR,
         MANAGED_BY: OPERATOR,
-        SESSION_NAME: session.name,
-        SESSION_UID: session.uid,
-        ATTEMPT: str(attempt),
     }
 
 
-def _owner(session: SessionView) -> dict[str, Any]:
+def owner_reference(kind: str, name: str, uid: str) -> dict[str, Any]:
+    """Of the controlling owner, which takes the Job along when it goes."""
     return {
         "apiVersion": API_VERSION,
-        "kind": "AvatarSession",
-        "name": session.name,
-        "uid": session.uid,
+        "kind": kind,
+        "name": name,
+        "uid": uid,
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+def _work(session: SessionView, attempt: int, inputs: Inputs, settings: Settings) -> Work:
+    audiences = settings.audiences
+    return Work(
+        container=CONTAINER,
+        document=resolved_document(session, attempt, inputs, settings.fetch),
+        command=settings.command,
+        resources=settings.resources,
+        environment=_environment(inputs, settings),
+        audiences={
+            "operator": audiences.operator,
+            "gateway": audiences.gateway,
+            "inference": audiences.inference,
+        },
+    )
+
+
+def _environment(inputs: Inputs, settings: Settings) -> tuple[dict[str, Any], ...]:
+    """Addresses, which are the administrator's, and references to keys. Nothing a session's author wrote."""
+    addresses = {
+        "AVATAR_OPERATOR_URL": settings.operator_url,
+        "AVATAR_GATEWAY_URL": settings.gateway_url,
+        "AVATAR_INFERENCE_ADDRESS": settings.inference_address,
+    }
+    plain: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in addresses.items()]
+    provider = inputs.provider
+    keys = ((LLM_KEY_VARIABLE, provider.llm_key), (SPEECH_KEY_VARIABLE, provider.speech_key))
+    return (*plain, *(_from_secret(name, key) for name, key in keys if key is not None))
+
+
+def _from_secret(variable: str, key: SecretKey) -> dict[str, Any]:
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": key.name, "key": key.key}}}

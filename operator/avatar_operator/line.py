@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, nsmallest
 
 SHOWN_ALWAYS = 10
 """So many at the front see every change of their position."""
-SHOWN_EVERY = 60.0
-"""The others see one at most so often (seconds), or a long line would be nothing but writes."""
+SHOWN_EVERY, SHOWN_AT_ONCE = 60.0, 5
+"""Each of the others sees one at most so often (seconds), and so many of them at a time: a long line would
+be nothing but writes."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,6 +62,7 @@ class Line:
         self._holding: dict[str, str] = {}
         self._held: dict[str, int] = {}
         self._shown: dict[str, _Shown] = {}
+        self._behind: Counter[str] = Counter()
         self._opened = False
 
     @property
@@ -72,16 +75,27 @@ class Line:
         """Places taken."""
         return len(self._holding)
 
+    @property
+    def free(self) -> bool:
+        """Whether who comes now is let in at once, as far as the cluster's limit goes."""
+        return self._opened and not self._waiting and len(self._holding) < self.capacity.cluster
+
     def open(self) -> None:
         """From now on sessions are let in."""
         self._opened = True
+
+    def number(self, now: float) -> None:
+        """Gives a position to everybody in line who has none; nobody is told that it changed."""
+        for position, ticket in enumerate(self._order(), 1):
+            self._shown.setdefault(ticket.uid, _Shown(position, now))
 
     def wait(self, ticket: Ticket, shown: int | None, now: float) -> None:
         """Joins the line, or stays in it, or in the place it holds.
 
         Args:
             ticket: who.
-            shown: the position in its status, which counts as just written.
+            shown: the position in its status, which counts as just written; None: it is given one, as if
+                everybody before it in line had been created earlier.
             now: Unix seconds.
         """
         if ticket.uid in self._waiting or ticket.uid in self._holding:
@@ -90,6 +104,9 @@ class Line:
         queue = self._queues.setdefault(ticket.namespace, [])
         if ticket not in queue[:1]:  # the commonest way to come back; another double is passed over later
             heappush(queue, ticket)
+        self._behind[ticket.namespace] += 1
+        if shown is None and self._opened:
+            shown = self._last_of(ticket.namespace)
         if shown is not None:
             self._shown[ticket.uid] = _Shown(shown, now)
 
@@ -130,21 +147,33 @@ class Line:
         return uid in self._holding
 
     def shown(self, uid: str) -> int | None:
-        """The position to be written into its status; None before `refresh` gave it one."""
+        """The position to be written into its status; None: it has none."""
         known = self._shown.get(uid)
         return known.position if known and uid in self._waiting else None
 
     def refresh(self, now: float) -> list[str]:
         """Numbers the line anew; uids whose shown position changed. To be called at most once a second."""
-        changed = []
+        changed: list[str] = []
+        late: list[tuple[float, int, str]] = []
         for position, ticket in enumerate(self._order(), 1):
             known = self._shown.get(ticket.uid)
             if known is not None and known.position == position:
                 continue
-            if known is None or position <= SHOWN_ALWAYS or abs(now - known.at) >= SHOWN_EVERY:
+            if position <= SHOWN_ALWAYS:
                 self._shown[ticket.uid] = _Shown(position, now)
                 changed.append(ticket.uid)
+            elif known is None or abs(now - known.at) >= SHOWN_EVERY:
+                late.append((known.at if known else float("-inf"), position, ticket.uid))
+        for _, position, uid in nsmallest(SHOWN_AT_ONCE, late):
+            self._shown[uid] = _Shown(position, now)
+            changed.append(uid)
         return changed
+
+    def _last_of(self, namespace: str) -> int:
+        """The position of the last one in the line of a namespace: before it go those of other namespaces
+        whose turns come no later."""
+        turn = self._held.get(namespace, 0) + self._behind[namespace]
+        return sum(min(count, max(0, turn - self._held.get(name, 0))) for name, count in self._behind.items())
 
     def _order(self) -> Iterator[Ticket]:
         """The order in which places would be given if none ever came free unevenly."""
@@ -173,5 +202,9 @@ class Line:
                 del self._queues[namespace]
 
     def _forget(self, uid: str) -> None:
-        self._waiting.pop(uid, None)
+        ticket = self._waiting.pop(uid, None)
         self._shown.pop(uid, None)
+        if ticket is not None:
+            self._behind[ticket.namespace] -= 1
+            if not self._behind[ticket.namespace]:
+                del self._behind[ticket.namespace]

@@ -14,21 +14,27 @@ from typing import Any
 
 from aiohttp import web
 
+from avatar_core.cluster.kube import Kube
+from avatar_core.cluster.tokens import Tokens
 from avatar_operator.applying import Applier
+from avatar_operator.avatars.controller import Avatars
 from avatar_operator.cache import Cache
 from avatar_operator.cleaner import JobCleaner
 from avatar_operator.configuration import Configuration
 from avatar_operator.election import Election
-from avatar_operator.kube import Kube
 from avatar_operator.line import Line
+from avatar_operator.looking import Looker
 from avatar_operator.memory import Memory
 from avatar_operator.metrics import Metrics
 from avatar_operator.observing import Observer
 from avatar_operator.probes import probes
+from avatar_operator.providers.controller import Providers
 from avatar_operator.reports import Reports
-from avatar_operator.tokens import Tokens
+from avatar_operator.results import Results
+from avatar_operator.sessions import Sessions
 from avatar_operator.watching import Watching
-from avatar_operator.working import Loop
+from avatar_operator.working import Keys, Loop
+from avatar_operator.writing import Writer
 
 log = logging.getLogger(__name__)
 STOP_SECONDS = 20.0
@@ -48,21 +54,33 @@ class Operator:
         instance = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         address = configuration.address.format(pod_ip=os.environ.get("POD_IP", "127.0.0.1"))
         self.election = Election(kube, configuration.lease_settings, instance, address)
-        memory = Memory(configuration.progress_writes_a_second)
+        keys, memory = Keys(), Memory(configuration.progress_writes_a_second)
         check = self.election.check
         self._cleaner = JobCleaner(
-            kube, configuration.cleanup_settings, memory, lambda uid: self._loop.keys.put([uid]), check
+            kube,
+            configuration.cleanup_settings,
+            memory,
+            lambda uid: keys.put([uid]),
+            check,
+            lambda uid: cache.session(uid) is not None,
         )
         cache = Cache(self._cleaner.see)
         line = Line(configuration.capacity)
-        self.metrics = Metrics(cache, lambda: len(self._loop.keys), lambda: self.election.leading)
+        self.metrics = Metrics(cache, lambda: len(keys), lambda: self.election.leading)
         kube.on_call = self.metrics.called
-        applier = Applier(kube, cache, memory, self._cleaner, instance, check, self.metrics.wrote)
-        observer = Observer(kube, cache, memory, line)
-        self._loop = Loop(cache, memory, line, observer, applier, settings, self.metrics.reconciled)
-        self._watching = Watching(kube, cache, configuration.namespaces or None, self._loop.keys.put)
+        looker = Looker(kube, cache, memory, keys.put)
+        writer = Writer(kube, cache, memory, keys.put, instance, check)
+        applier = Applier(writer, cache, memory, self._cleaner, self.metrics.wrote)
+        gateway = configuration.gateway
+        results = Results(gateway.url, gateway.token_file) if gateway else None
+        observer = Observer(looker, cache, memory, line, results)
+        self._sessions = Sessions(cache, memory, line, observer, applier, settings, keys)
+        avatars = Avatars(cache, memory, looker, writer, settings)
+        controllers = (self._sessions, avatars, Providers(cache, writer))
+        self._loop = Loop(keys, controllers, self.metrics.reconciled)
+        self._watching = Watching(kube, cache, configuration.namespaces or None, self._sessions.news)
         tokens = Tokens(kube, settings.audiences.operator)
-        self._reports = Reports(kube, cache, memory, tokens, self.election, self._loop.keys.put)
+        self._reports = Reports(kube, cache, memory, tokens, self.election, keys.put)
         self._filled = False
         self._over = ""
 
@@ -108,7 +126,9 @@ class Operator:
 
     async def _lead(self) -> None:
         await self.election.elected.wait()
-        await self._loop.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._loop.run())
+            tasks.create_task(self._sessions.watch_line())
 
     def _health(self) -> str:
         silent = self._watching.silent

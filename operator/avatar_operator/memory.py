@@ -1,12 +1,12 @@
-"""What a leader remembers of each session and a restart may lose."""
+"""What a leader remembers of each object and a restart may lose."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from avatar_core.cluster.pace import Bucket
 from avatar_operator.objects import JobView
 from avatar_operator.observed import Clean, Posted, Refusals
-from avatar_operator.pace import Bucket
 from avatar_operator.status import Result
 
 PROGRESS_SECONDS = 1.0
@@ -16,7 +16,7 @@ REFUSED_MAX = 60.0
 
 @dataclass(slots=True)
 class Remembered:
-    """Of one session.
+    """Of one session or avatar.
 
     Attributes:
         result: posted, or found in a termination message, until it is in the status.
@@ -29,7 +29,7 @@ class Remembered:
         refused, refused_until: what was said when the Job was not taken; until when it counts, Unix seconds.
         refusals_in_a_row: of the Job.
         name_taken: the last creation found the name taken; to be looked at.
-        failures: writes in a row that failed.
+        store_silent_since: since when the store does not answer about it, Unix seconds; None: it does.
     """
 
     result: Result | None = None
@@ -43,7 +43,7 @@ class Remembered:
     refused_until: float = 0
     refusals_in_a_row: int = 0
     name_taken: bool = False
-    failures: int = 0
+    store_silent_since: float | None = None
 
     def refuse(self, message: str, now: float) -> None:
         """The API server would not take the Job; it is asked again later each time."""
@@ -60,19 +60,26 @@ class Memory:
 
     Args:
         progress_rate: writes of progress a second, of all sessions together.
+
+    Attributes:
+        terminating: namespaces that are being deleted, and when that was last heard (monotonic seconds). One
+            of the same name may follow: nothing is decided by it before a live look.
     """
 
     def __init__(self, progress_rate: float = 20) -> None:
         self._sessions: dict[str, Remembered] = {}
-        self.terminating: set[str] = set()
+        self.terminating: dict[str, float] = {}
         self._progress = Bucket(progress_rate, progress_rate)
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
     def of(self, uid: str) -> Remembered:
-        """What is remembered of a session; to be changed in place."""
+        """What is remembered of an object; to be changed in place."""
         return self._sessions.setdefault(uid, Remembered())
 
     def forget(self, uid: str) -> None:
-        """The session is gone."""
+        """The object is gone."""
         self._sessions.pop(uid, None)
 
     def progress(self, uid: str, written: Posted | None, now: float) -> tuple[Posted | None, float | None]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter as Count
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from avatar_operator.cache import Cache
-from avatar_operator.status import Status
+from avatar_operator.objects import SessionView
+from avatar_operator.status import VIDEO_AVAILABLE, Condition, Status
+
+T = TypeVar("T")
 
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 _LONG_SECONDS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
@@ -20,7 +24,7 @@ class Metrics:
     """All metrics of one process, in a registry of their own.
 
     Args:
-        cache: sessions are counted in it when somebody asks.
+        cache: sessions, avatars and providers are counted in it when somebody asks.
         queued: how many keys wait.
         leading: whether this process leads.
     """
@@ -41,13 +45,16 @@ class Metrics:
             registry=self.registry,
         )
         self._reconciles = Counter(
-            "avatar_operator_reconciles", "Looks at a session", ["result"], registry=self.registry
+            "avatar_operator_reconciles", "Looks at an object", ["result"], registry=self.registry
         )
         self._reconcile_seconds = Histogram(
             "avatar_operator_reconcile_seconds", "Time of one look", buckets=_SECONDS, registry=self.registry
         )
         self._outcomes = Counter(
             "avatar_sessions_finished", "Sessions that ended, by reason", ["reason"], registry=self.registry
+        )
+        self._videos = Counter(
+            "avatar_session_videos", "What became of videos, by reason", ["reason"], registry=self.registry
         )
         self._stages = Histogram(
             "avatar_session_stage_seconds",
@@ -62,13 +69,13 @@ class Metrics:
             buckets=_LONG_SECONDS,
             registry=self.registry,
         )
-        Gauge("avatar_operator_queued_keys", "Sessions to be looked at", registry=self.registry).set_function(
+        Gauge("avatar_operator_queued_keys", "Objects to be looked at", registry=self.registry).set_function(
             queued
         )
         Gauge("avatar_operator_leader", "1 while this process leads", registry=self.registry).set_function(
             leading
         )
-        self.registry.register(_Sessions(cache))
+        self.registry.register(_Objects(cache))
 
     def called(self, verb: str, code: int, seconds: float) -> None:
         """A request was answered; code 0: it was not."""
@@ -76,7 +83,7 @@ class Metrics:
         self._call_seconds.labels(verb).observe(seconds)
 
     def reconciled(self, seconds: float, result: str) -> None:
-        """A session was looked at."""
+        """An object was looked at."""
         self._reconciles.labels(result).inc()
         self._reconcile_seconds.observe(seconds)
 
@@ -86,6 +93,11 @@ class Metrics:
             self._outcomes.labels(str(after.succeeded.reason)).inc()
             for stage in after.timings.stages if after.timings else ():
                 self._stages.labels(stage.stage).observe(max(0, stage.end - stage.begin))
+        video, known = after.condition(VIDEO_AVAILABLE), before.condition(VIDEO_AVAILABLE)
+        if video is not None and (
+            known is None or (known.truth, known.reason) != (video.truth, video.reason)
+        ):
+            self._videos.labels(str(video.reason)).inc()
         old = before.timings.queue_seconds if before.timings else None
         new = after.timings.queue_seconds if after.timings else None
         if new is not None and old is None:
@@ -96,21 +108,45 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class _Sessions(Collector):
+class _Objects(Collector):
+    """What there is, counted in the cache when somebody asks."""
+
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Sessions that there are, by phase and reason."""
-        family = GaugeMetricFamily(
-            "avatar_sessions", "Sessions by phase and reason", labels=["phase", "reason"]
+        """Sessions by phase and reason, avatars and providers by what their `Ready` says."""
+        cache = self._cache
+        sessions = _there(map(cache.session, cache.uids))
+        avatars = _there(map(cache.avatar_of, cache.avatar_uids))
+        providers = _there(map(cache.provider_of, cache.provider_uids))
+        yield _family("avatar_sessions", "Sessions by phase and reason", "phase", map(_phase, sessions))
+        yield _family(
+            "avatar_avatars", "Avatars by readiness", "ready", (_ready(each.status.ready) for each in avatars)
         )
-        counts: Count[tuple[str, str]] = Count()
-        for uid in self._cache.uids:
-            session = self._cache.session(uid)
-            if session is not None:
-                outcome = session.status.succeeded
-                counts[session.status.phase or "New", str(outcome.reason) if outcome else ""] += 1
-        for labels, number in counts.items():
-            family.add_metric(list(labels), number)
-        yield family
+        yield _family(
+            "avatar_providers",
+            "Providers by readiness",
+            "ready",
+            (_ready(each.condition) for each in providers),
+        )
+
+
+def _family(name: str, told: str, label: str, found: Iterable[tuple[str, str]]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, told, labels=[label, "reason"])
+    for labels, number in Count(found).items():
+        family.add_metric(labels, number)
+    return family
+
+
+def _there(objects: Iterable[T | None]) -> Iterator[T]:
+    return (each for each in objects if each is not None)
+
+
+def _phase(session: SessionView) -> tuple[str, str]:
+    outcome = session.status.succeeded
+    return session.status.phase or "New", str(outcome.reason) if outcome else ""
+
+
+def _ready(condition: Condition | None) -> tuple[str, str]:
+    return (str(condition.truth), str(condition.reason)) if condition else ("Unknown", "")

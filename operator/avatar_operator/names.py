@@ -14,10 +14,24 @@ KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 COMPONENT = "app.kubernetes.io/component"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OPERATOR = "avatar-operator"
-CONTAINER = "session"
+CONTAINER, PREPARE = "session", "prepare"
+"""Containers, and the components they belong to."""
+AVATAR_UID = "avatars.dev/avatar-uid"
+AVATAR_NAME = "avatars.dev/avatar"
+GENERATION = "avatars.dev/generation"
+IN_USE = "avatars.dev/in-use"
 
 
 def job_name(uid: str, attempt: int) -> str:
-    """`avs-<hash of the session's uid>-<attempt>`: 100 bits, so no two sessions ever share one."""
-    digest = b32encode(sha256(uid.encode()).digest())[:20].decode().lower()
-    return f"avs-{digest}-{attempt}"
+    """`avs-<hash of the session's uid>-<attempt>`."""
+    return f"avs-{_digest(uid)}-{attempt}"
+
+
+def preparation_name(uid: str, generation: int, attempt: int) -> str:
+    """`avp-<hash of the avatar's uid>-<generation>-<attempt>`."""
+    return f"avp-{_digest(uid)}-{generation}-{attempt}"
+
+
+def _digest(uid: str) -> str:
+    """100 bits, so no two objects ever share one."""
+    return b32encode(sha256(uid.encode()).digest())[:20].decode().lower()

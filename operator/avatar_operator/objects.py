@@ -64,14 +64,20 @@ class SessionView:
     status: Status = field(default_factory=Status)
     invalid: str = ""
 
+    @property
+    def key(self) -> str:
+        """As people name it."""
+        return f"{self.namespace}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A Job that carries the session's label, or one of its names.
+    """A Job that carries the label of a session or an avatar, or one of its names.
 
     Attributes:
         owner_uid: of its controller; empty without one.
         attempt: from its label; 0 without.
+        generation: of the spec it was made for, from its label; 0 without.
         started: when it was last let go on; None while suspended.
         finished: "Complete" or "Failed" once it is over.
         failure: reason of its Failed condition, such as "DeadlineExceeded".
@@ -87,6 +93,7 @@ class JobView:
     finished: Literal["", "Complete", "Failed"] = ""
     failure: str = ""
     deleting: bool = False
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +172,14 @@ class AvatarView:
         ready: its Ready condition.
         message: of that condition.
         bundle: id of its bundle; empty for the built-in.
+        deleting: it goes once no session uses it any more.
     """
 
     found: bool = True
     ready: bool = True
     message: str = ""
     bundle: str = ""
+    deleting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

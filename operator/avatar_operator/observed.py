@@ -24,6 +24,7 @@ from avatar_operator.objects import (
 from avatar_operator.status import Progress, Result
 
 __all__ = [
+    "Asked",
     "AvatarView",
     "Clean",
     "CleanState",
@@ -84,6 +85,7 @@ class Clean:
         attempt: of the session when it was asked for: an older one says nothing of what came after.
         tries: how often it failed.
         failed_at, message: of the last failure.
+        alone: its Job failed: beside others it might fail them, too.
     """
 
     state: CleanState = CleanState.NONE
@@ -91,6 +93,7 @@ class Clean:
     tries: int = 0
     failed_at: float = 0
     message: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,19 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """The store was asked for a result that no pod has told of, and there is none, or no answer.
+
+    Attributes:
+        silent_since: Unix seconds since when it does not answer; None: it does.
+        later: it was not asked this time, by a limit of the operator's own.
+    """
+
+    silent_since: float | None = None
+    later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything about one session.
 
@@ -114,6 +130,7 @@ class Observed:
         progress: the latest posted, where the shell's budget allows to write it.
         job_refused: what the API server said when it would not take the Job, for as long as it is not to be
             asked again; empty otherwise.
+        asked: what the store said in this very step; None: it was not asked.
         live: read from the API server just now, session, Jobs and pods; False: from caches, which lag.
     """
 
@@ -130,6 +147,7 @@ class Observed:
     refusals: Refusals | None = None
     clean: Clean = field(default_factory=Clean)
     job_refused: str = ""
+    asked: Asked | None = None
     live: bool = False
 
     @property

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+import logging
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from avatar_core.errors import StoreError
 from avatar_operator.cache import Cache
-from avatar_operator.kube import GoneError, Kube, KubeError
 from avatar_operator.line import Line
+from avatar_operator.looking import Looker
 from avatar_operator.memory import Memory
 from avatar_operator.names import SESSION_UID, job_name
-from avatar_operator.objects import HistoryView, SessionView, Turn
-from avatar_operator.observed import Observed, Place, Posted
-from avatar_operator.paths import collection, one
-from avatar_operator.reading import read_job
+from avatar_operator.objects import HistoryView, JobView, PodView, SessionView, Turn
+from avatar_operator.observed import Asked, Observed, Place, Posted
 from avatar_operator.resolved import HISTORY_BYTES
+from avatar_operator.results import AskedLaterError, Results
 from avatar_operator.status import Status
+from avatar_operator.writing import Target
+
+log = logging.getLogger(__name__)
 
 
 class Observer:
     """Pictures of sessions.
 
     Args:
-        kube: for live ones.
+        looker: for live ones.
         cache, memory, line: what they are made of.
+        results: of the store; None: it can't be asked.
     """
 
-    def __init__(self, kube: Kube, cache: Cache, memory: Memory, line: Line) -> None:
-        self._kube, self._cache, self._memory, self._line = kube, cache, memory, line
+    def __init__(
+        self, looker: Looker, cache: Cache, memory: Memory, line: Line, results: Results | None = None
+    ) -> None:
+        self._looker, self._cache, self._memory, self._line = looker, cache, memory, line
+        self._results = results
 
     def picture(
         self, session: SessionView, now: float, *, live: bool = False
@@ -39,13 +47,14 @@ class Observer:
         progress, later = self._memory.progress(uid, _written(session.status), now)
         jobs = self._cache.jobs(session)
         known.jobs.update(job.uid for job in jobs if job.owner_uid == uid)
-        # Whoever may make pods in the namespace can give one our labels, but not our Job.
+        # Labels alone prove nothing. Whoever may make pods in the namespace can name our Job as a pod's owner
+        # all the same, and forge a result within it: the boundary is the namespace.
         found = (result for job, result in self._cache.results(session) if job in known.jobs)
         known.result = next(found, known.result)
         seen = Observed(
             session=session,
             jobs=jobs if known.foreign is None else (*jobs, known.foreign),
-            pods=self._cache.pods(session),
+            pods=tuple(self._own_pods(session, known.jobs)),
             avatar=self._cache.avatar(session.namespace, spec.avatar_ref),
             provider=self._cache.provider(session.namespace, spec.provider_ref),
             history=self._history(session) if spec.continue_from else HistoryView(),
@@ -66,56 +75,43 @@ class Observer:
         Raises:
             KubeError: the API server does not answer.
         """
-        uid, namespace = session.uid, session.namespace
-        try:
-            document = await self._kube.get(one("avatarsessions", namespace, session.name))
-        except GoneError:
-            document = None
-        if document is None or document["metadata"]["uid"] != uid:
-            self._cache.drop("avatarsessions", uid)
+        target = Target(
+            "AvatarSession", session.namespace, session.name, session.uid, session.resource_version
+        )
+        if not await self._looker.look(target, session, SESSION_UID):
             return None
-        self._cache.put("avatarsessions", document)
-        for plural in ("jobs", "pods"):
-            await self._look_at(plural, session)
-        await self._look_for_foreign(session)
-        await self._look_at_namespace(session)
-        return self._cache.session(uid)
+        await self._looker.look_for_foreign(session, job_name(session.uid, session.status.attempt + 1))
+        return self._cache.session(session.uid)
 
-    async def _look_at(self, plural: str, session: SessionView) -> None:
-        known = self._cache.jobs if plural == "jobs" else self._cache.pods
-        before = {view.uid for view in known(session)}
-        found = set()
-        path = collection(plural, session.namespace)
-        selector = {"labelSelector": f"{SESSION_UID}={session.uid}"}
-        async for document in self._kube.list(path, selector):
-            found.add(document["metadata"]["uid"])
-            self._cache.put(plural, document)
-        for uid in before - found:
-            self._cache.drop(plural, uid)
-
-    async def _look_for_foreign(self, session: SessionView) -> None:
-        """What has taken the name of the next Job, if something has."""
+    async def ask_store(self, seen: Observed, now: float) -> Observed:
+        """The picture with the result that is in the store, or with its answer that there is none."""
+        assert self._results is not None
+        session = seen.session
         known = self._memory.of(session.uid)
-        if not known.name_taken:
-            return
-        name = job_name(session.uid, session.status.attempt + 1)
         try:
-            job = read_job(await self._kube.get(one("jobs", session.namespace, name)))
-        except GoneError:
-            known.foreign, known.name_taken = None, False
-            return
-        known.foreign = job if job.owner_uid != session.uid else None
+            found = await self._results.find(session.namespace, session.uid)
+        except AskedLaterError:
+            return replace(seen, asked=Asked(known.store_silent_since, later=True))
+        except StoreError as error:
+            known.store_silent_since = known.store_silent_since or now
+            log.warning("the store can't be asked: %s", error, extra={"session": session.key})
+            return replace(seen, asked=Asked(known.store_silent_since))
+        known.store_silent_since = None
+        if found is not None:
+            log.info("a result that no pod told of was in the store", extra={"session": session.key})
+            known.result = found
+        return replace(seen, result=found, asked=Asked())
 
-    async def _look_at_namespace(self, session: SessionView) -> None:
-        """A role within one namespace may not read it; there the creation of a Job tells."""
-        if not session.deleting and session.namespace not in self._memory.terminating:
-            return
-        with suppress(KubeError):
-            namespace = await self._kube.get(f"/api/v1/namespaces/{session.namespace}")
-            if namespace["status"].get("phase") == "Terminating":
-                self._memory.terminating.add(session.namespace)
-            else:
-                self._memory.terminating.discard(session.namespace)
+    def _own_pods(self, session: SessionView, jobs: Collection[str]) -> Iterator[PodView]:
+        """Pods that may be of the session's Jobs: others would take its place, or keep it from going.
+
+        After a restart a Job that is gone is known by nothing but its pods' owner.
+        """
+        for pod in self._cache.pods(session):
+            job = self._cache.job(pod.job_uid)
+            theirs = job is not None and isinstance(job.view, JobView) and job.view.owner_uid != session.uid
+            if pod.job_uid in jobs or (pod.job_uid and not theirs):
+                yield pod
 
     def _history(self, session: SessionView) -> HistoryView:
         """The turns of the session it goes on from, and of those before that one."""

@@ -17,10 +17,15 @@ _ROOTS = {
     "events": "/apis/events.k8s.io/v1",
     "leases": "/apis/coordination.k8s.io/v1",
 }
-PLURALS = {"AvatarSession": "avatarsessions", "Job": "jobs", "Pod": "pods"}
+PLURALS = {
+    "AvatarSession": "avatarsessions",
+    "Avatar": "avatars",
+    "AvatarProvider": "avatarproviders",
+    "Job": "jobs",
+    "Pod": "pods",
+}
 WATCHED = ("avatarsessions", "avatars", "avatarproviders", "jobs", "pods")
 LABELLED = frozenset({"jobs", "pods"})
-TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"  # noqa: S105
 
 
 def collection(plural: str, namespace: str | None) -> str:

@@ -1,19 +1,25 @@
-"""The pod of a session: restricted, without rights in the cluster and without access to the store."""
+"""What all pods beside sessions have: restricted, without rights in the cluster or access to the store."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from avatar_operator.names import CONTAINER, RESOLVED
-from avatar_operator.objects import SecretKey
-from avatar_operator.resolved import LLM_KEY_VARIABLE, SPEECH_KEY_VARIABLE, Inputs
-from avatar_operator.settings import Settings
+from avatar_operator.names import RESOLVED
+from avatar_operator.settings import Resources, Settings
 
 GRACE_SECONDS = 5
 NODE_SILENT_SECONDS = 10
 TOKEN_SECONDS = 3600
 """Kubelets renew tokens at 80 % of their life, and pods read them anew."""
-SESSION_FOLDER, TOKENS_FOLDER, SCRATCH_FOLDER = "/etc/avatar", "/var/run/secrets/avatars.dev", "/tmp"  # noqa: S108
+DOCUMENT_FOLDER, TOKENS_FOLDER, SCRATCH_FOLDER = "/etc/avatar", "/var/run/secrets/avatars.dev", "/tmp"  # noqa: S108
+
+CONTAINER_SECURITY: dict[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 
 _SILENT_NODE = tuple(
     {
@@ -26,88 +32,82 @@ _SILENT_NODE = tuple(
 )
 
 
-def pod_template(labels: dict[str, str], document: str, inputs: Inputs, settings: Settings) -> dict[str, Any]:
-    """The PodTemplateSpec of one attempt; `document` is what the pod reads as a file."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one pod is for.
+
+    Attributes:
+        container: its name; the document is the file of that name in `/etc/avatar`.
+        document: all that it must know, as JSON.
+        command, resources: of the container.
+        environment: as Kubernetes writes it; nothing that a person of the namespace wrote.
+        audiences: of its tokens, by the names of their files.
+    """
+
+    container: str
+    document: str
+    command: tuple[str, ...]
+    resources: Resources
+    environment: tuple[Mapping[str, Any], ...]
+    audiences: Mapping[str, str]
+
+
+def pod_template(labels: dict[str, str], work: Work, settings: Settings) -> dict[str, Any]:
+    """The PodTemplateSpec of one attempt."""
     return {
-        "metadata": {"labels": labels, "annotations": {RESOLVED: document}},
+        "metadata": {"labels": labels, "annotations": {RESOLVED: work.document}},
         "spec": {
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "serviceAccountName": settings.service_account,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "securityContext": _pod_security(settings),
-            "containers": [_container(inputs, settings)],
-            "volumes": _volumes(settings),
+            "securityContext": pod_security(settings.user),
+            "containers": [_container(work, settings)],
+            "volumes": _volumes(work),
             **_placement(settings),
         },
     }
 
 
-def _pod_security(settings: Settings) -> dict[str, Any]:
+def pod_security(user: int) -> dict[str, Any]:
+    """As the restricted Pod Security Standard asks; `user` is UID and GID."""
     return {
         "runAsNonRoot": True,
-        "runAsUser": settings.user,
-        "runAsGroup": settings.user,
-        "fsGroup": settings.user,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 
-def _container(inputs: Inputs, settings: Settings) -> dict[str, Any]:
+def _container(work: Work, settings: Settings) -> dict[str, Any]:
     return {
-        "name": CONTAINER,
+        "name": work.container,
         "image": settings.image,
         "imagePullPolicy": settings.pull_policy,
-        "command": list(settings.command),
-        "env": _environment(inputs, settings),
-        "resources": {
-            "requests": dict(settings.resources.requests),
-            "limits": dict(settings.resources.limits),
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "command": list(work.command),
+        "env": list(map(dict, work.environment)),
+        "resources": {"requests": dict(work.resources.requests), "limits": dict(work.resources.limits)},
+        "securityContext": CONTAINER_SECURITY,
         "terminationMessagePolicy": "File",  # a log's end could hold anything
         "volumeMounts": [
-            {"name": "session", "mountPath": SESSION_FOLDER, "readOnly": True},
+            {"name": work.container, "mountPath": DOCUMENT_FOLDER, "readOnly": True},
             {"name": "tokens", "mountPath": TOKENS_FOLDER, "readOnly": True},
             {"name": "scratch", "mountPath": SCRATCH_FOLDER},
         ],
     }
 
 
-def _environment(inputs: Inputs, settings: Settings) -> list[dict[str, Any]]:
-    """Addresses, which are the administrator's, and references to keys. Nothing a session's author wrote."""
-    addresses = {
-        "AVATAR_OPERATOR_URL": settings.operator_url,
-        "AVATAR_GATEWAY_URL": settings.gateway_url,
-        "AVATAR_INFERENCE_ADDRESS": settings.inference_address,
+def _volumes(work: Work) -> list[dict[str, Any]]:
+    file = {
+        "path": f"{work.container}.json",
+        "fieldRef": {"fieldPath": f"metadata.annotations['{RESOLVED}']"},
     }
-    plain: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in addresses.items()]
-    provider = inputs.provider
-    keys = ((LLM_KEY_VARIABLE, provider.llm_key), (SPEECH_KEY_VARIABLE, provider.speech_key))
-    return plain + [_from_secret(name, key) for name, key in keys if key is not None]
-
-
-def _from_secret(variable: str, key: SecretKey) -> dict[str, Any]:
-    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": key.name, "key": key.key}}}
-
-
-def _volumes(settings: Settings) -> list[dict[str, Any]]:
-    audiences = settings.audiences
-    tokens = {
-        "operator": audiences.operator,
-        "gateway": audiences.gateway,
-        "inference": audiences.inference,
-    }
-    annotation = {"fieldPath": f"metadata.annotations['{RESOLVED}']"}
     return [
-        {"name": "session", "downwardAPI": {"items": [{"path": "session.json", "fieldRef": annotation}]}},
-        {"name": "tokens", "projected": {"sources": [_token(*token) for token in tokens.items()]}},
-        {"name": "scratch", "emptyDir": {"sizeLimit": settings.resources.scratch}},
+        {"name": work.container, "downwardAPI": {"items": [file]}},
+        {"name": "tokens", "projected": {"sources": [_token(*each) for each in work.audiences.items()]}},
+        {"name": "scratch", "emptyDir": {"sizeLimit": work.resources.scratch}},
     ]
 
 

@@ -15,6 +15,7 @@ LOST_MARGIN = 5
 
 FINAL_EXIT_CODES = (2, *range(10, CLUSTER_FINAL), 70, 124)
 """No other pod is tried after these. 130 is what a killed process says, and a killed pod is replaced."""
+_CLUSTER_ONLY = frozenset({CLUSTER_FINAL, CLUSTER_AGAIN})
 
 _IMAGE = frozenset(
     {
@@ -102,7 +103,7 @@ def _failed(pod: PodView) -> Verdict:
         return Verdict(Kind.AGAIN, Reason.POD_DISRUPTED, f"pod {pod.name} was evicted, drained or preempted")
     if is_oom(pod):
         return Verdict(Kind.AGAIN, Reason.OOM_KILLED, f"pod {pod.name} used more memory than its limit")
-    if ended.report is not None and REASONS[ended.report.reason].exit_code == ended.exit_code:
+    if ended.report is not None and _ends_by(ended.report.reason) == ended.exit_code:
         kind = Kind.FINAL if ended.exit_code in FINAL_EXIT_CODES else Kind.AGAIN
         return Verdict(kind, *_unless_killed(pod, ended.report.reason, ended.report.message))
     if ended.exit_code is None:
@@ -110,6 +111,12 @@ def _failed(pod: PodView) -> Verdict:
         return Verdict(Kind.AGAIN, Reason.POD_FAILED, f"pod {pod.name} failed: {why}")
     kind = Kind.FINAL if ended.exit_code in FINAL_EXIT_CODES else Kind.AGAIN
     return Verdict(kind, *_reason_of(pod, ended.exit_code))
+
+
+def _ends_by(reason: Reason) -> int | None:
+    """The exit code of a process that ends by a reason; None for what only a cluster can say."""
+    code = REASONS[reason].exit_code
+    return None if code in _CLUSTER_ONLY else code
 
 
 def _unless_killed(pod: PodView, reason: Reason, message: str) -> tuple[Reason, str]:
@@ -123,7 +130,7 @@ def _reason_of(pod: PodView, code: int) -> tuple[Reason, str]:
     """What an exit code alone tells: the termination message is lost."""
     possible = [r for r, info in REASONS.items() if info.exit_code == code]
     message = f"pod {pod.name} ended with exit code {code}"
-    if code == REASONS[Reason.CANCELLED].exit_code or code in {CLUSTER_FINAL, CLUSTER_AGAIN}:
+    if code == REASONS[Reason.CANCELLED].exit_code or code in _CLUSTER_ONLY:
         return Reason.POD_FAILED, message
     if len(possible) == 1:
         return possible[0], message

@@ -14,9 +14,18 @@ from avatar_operator.status import Made, Progress, Result, StageTime, Usage, Vid
 Stage = Literal["llm", "speech", "render", "publish"]
 
 
+def writable(text: str, length: int) -> str:
+    """At most `length` characters of a text that the API server stores as it is.
+
+    Of half a surrogate pair it would make another character: the status would differ from what was written,
+    and would be written again and again.
+    """
+    return text[:length].encode(errors="replace").decode()
+
+
 def _shortened(length: int) -> BeforeValidator:
-    """Too long a text loses its end: a finished video is never given up for it."""
-    return BeforeValidator(lambda text: text[:length] if isinstance(text, str) else text)
+    """A wrong text loses its end or a character: a finished video is never given up for it."""
+    return BeforeValidator(lambda text: writable(text, length) if isinstance(text, str) else text)
 
 
 Word = Annotated[str, _shortened(253)]

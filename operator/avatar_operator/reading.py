@@ -9,28 +9,10 @@ from typing import Any, Literal
 
 from avatar_core.errors import AvatarError, Reason
 from avatar_core.manifests import read_stored
-from avatar_core.resources import (
-    Avatar,
-    AvatarProvider,
-    AvatarSession,
-    Condition,
-    SecretKeyReference,
-    SessionSpec,
-    SessionStatus,
-)
-from avatar_operator.names import ATTEMPT, CONTAINER, FINALIZER, KUEUE_QUEUE
-from avatar_operator.objects import (
-    AvatarView,
-    ContainerView,
-    JobView,
-    PodView,
-    ProviderView,
-    Report,
-    SecretKey,
-    SessionView,
-    SpecView,
-)
-from avatar_operator.posts import read_result
+from avatar_core.resources import AvatarSession, SessionSpec, SessionStatus
+from avatar_operator.names import ATTEMPT, CONTAINER, FINALIZER, GENERATION, KUEUE_QUEUE, PREPARE
+from avatar_operator.objects import ContainerView, JobView, PodView, Report, SessionView, SpecView
+from avatar_operator.posts import read_result, writable
 from avatar_operator.status import Result
 from avatar_operator.status_json import from_stored
 
@@ -74,12 +56,13 @@ def read_job(document: Json) -> JobView:
     over = next(
         (c for c in status.get("conditions", ()) if c["type"] in ("Complete", "Failed") and _is_true(c)), None
     )
-    attempt = metadata.get("labels", {}).get(ATTEMPT, "")
+    labels = metadata.get("labels", {})
     return JobView(
         name=metadata["name"],
         uid=metadata["uid"],
         owner_uid=_controller(metadata),
-        attempt=int(attempt) if attempt.isdecimal() else 0,
+        attempt=_number(labels.get(ATTEMPT, "")),
+        generation=_number(labels.get(GENERATION, "")),
         created=seconds(metadata["creationTimestamp"]) or 0,
         started=seconds(status.get("startTime")),
         suspended=bool(document["spec"].get("suspend")),
@@ -89,11 +72,16 @@ def read_job(document: Json) -> JobView:
     )
 
 
+def _number(label: str) -> int:
+    return int(label) if label.isdecimal() and label.isascii() else 0
+
+
 def read_pod(document: Json) -> tuple[PodView, Result | None]:
-    """A pod of a session, and the result in its termination message, if it left one."""
+    """A pod, and the result of a session in its termination message, if it left one."""
     metadata, status = document["metadata"], document.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", ())}
-    found: Json = next((c for c in status.get("containerStatuses", ()) if c["name"] == CONTAINER), {})
+    containers = (c for c in status.get("containerStatuses", ()) if c["name"] in (CONTAINER, PREPARE))
+    found: Json = next(containers, {})
     container, result = _container(found.get("state", {}))
     scheduled = conditions.get("PodScheduled", {})
     refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
@@ -113,41 +101,10 @@ def read_pod(document: Json) -> tuple[PodView, Result | None]:
     return pod, result
 
 
-def read_avatar(document: Json) -> AvatarView:
-    """An Avatar. One that names a bundle needs no preparation."""
-    try:
-        avatar = read_stored(document)
-    except AvatarError as error:
-        return AvatarView(ready=False, message=str(error))
-    assert isinstance(avatar, Avatar)
-    ready = _condition(avatar.status.conditions)
-    bundle = avatar.spec.source.bundle or avatar.status.bundle or ""
-    is_ready = bool(bundle) if ready is None else ready.status == "True"
-    return AvatarView(ready=is_ready, message=ready.message if ready else "", bundle=bundle)
-
-
-def read_provider(document: Json) -> ProviderView:
-    """An AvatarProvider; it is ready unless its condition says otherwise."""
-    try:
-        provider = read_stored(document)
-    except AvatarError as error:
-        return ProviderView(ready=False, message=str(error))
-    assert isinstance(provider, AvatarProvider)
-    ready, spec = _condition(provider.status.conditions), provider.spec
-    return ProviderView(
-        ready=ready is None or ready.status == "True",
-        message=ready.message if ready else "",
-        has_llm=spec.llm is not None,
-        document=_canonical(document["spec"]),
-        llm_key=_key(spec.llm.api_key_secret_ref if spec.llm else None),
-        speech_key=_key(spec.speech.api_key_secret_ref),
-    )
-
-
 def _spec(spec: SessionSpec, document: Any) -> SpecView:
     return SpecView(
         source="prompt" if spec.prompt is not None else "text" if spec.text is not None else "audio",
-        document=_canonical(document),
+        document=canonical(document),
         avatar_ref=spec.avatar_ref.name if spec.avatar_ref else "",
         provider_ref=spec.provider_ref.name if spec.provider_ref else "",
         continue_from=spec.continue_from.name if spec.continue_from else "",
@@ -201,7 +158,7 @@ def _message(text: str) -> tuple[Report | None, Result | None]:
         document = json.loads(text)
         if "result" in document:
             return None, read_result(document["result"])
-        return Report(Reason(document["reason"]), str(document["message"])[:1024]), None
+        return Report(Reason(document["reason"]), writable(str(document["message"]), 1024)), None
     except (ValueError, TypeError, KeyError, RecursionError, AvatarError):
         return None, None
 
@@ -224,13 +181,6 @@ def _is_true(condition: Json) -> bool:
     return condition.get("status") == "True"
 
 
-def _condition(conditions: tuple[Condition, ...]) -> Condition | None:
-    return next((condition for condition in conditions if condition.type == "Ready"), None)
-
-
-def _key(reference: SecretKeyReference | None) -> SecretKey | None:
-    return None if reference is None else SecretKey(reference.name, reference.key)
-
-
-def _canonical(document: Any) -> str:
+def canonical(document: Any) -> str:
+    """JSON that is the same for the same values."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

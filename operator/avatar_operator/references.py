@@ -21,15 +21,18 @@ def missing(seen: Observed) -> Trouble | None:
     """The first of the things a session names that is not there or not ready; None when all are."""
     spec = seen.session.spec
     return (
-        _avatar(spec.avatar_ref, seen.avatar)
+        _avatar(spec.avatar_ref, seen.avatar, begun=seen.session.status.attempt > 0)
         or _provider(spec, seen.provider)
         or (_history(spec.continue_from, seen.history) if spec.continue_from else None)
     )
 
 
-def _avatar(name: str, avatar: AvatarView) -> Trouble | None:
+def _avatar(name: str, avatar: AvatarView, *, begun: bool) -> Trouble | None:
+    """Who has begun keeps an avatar that is being deleted until the end; nobody else gets it."""
     if not avatar.found:
         return Trouble(Reason.AVATAR_NOT_FOUND, f"Avatar {name} does not exist in this namespace")
+    if avatar.deleting and not begun:
+        return Trouble(Reason.AVATAR_NOT_READY, f"Avatar {name} is being deleted; name another one")
     if not avatar.ready:
         return Trouble(Reason.AVATAR_NOT_READY, _of(f"Avatar {name} is not ready", avatar.message))
     return None

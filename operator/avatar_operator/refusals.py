@@ -14,7 +14,7 @@ _KNOWN = (
     ("service account", Reason.SERVICE_ACCOUNT_NOT_FOUND),
     ("exceeded quota", Reason.QUOTA_EXCEEDED),
     ("failed quota", Reason.QUOTA_EXCEEDED),
-    ("it is being terminated", Reason.NAMESPACE_TERMINATING),
+    ("unable to create new content in namespace", Reason.NAMESPACE_TERMINATING),
 )
 
 

@@ -10,14 +10,15 @@ from typing import Any, Protocol
 import aiohttp
 from aiohttp import web
 
+from avatar_core.cluster.kube import Kube, KubeError
+from avatar_core.cluster.pace import Bucket
+from avatar_core.cluster.tokens import Caller, CallerError, Tokens, bearer_token
 from avatar_core.errors import InvalidInputError
 from avatar_operator.cache import Cache
-from avatar_operator.kube import Kube, KubeError
 from avatar_operator.memory import Memory
 from avatar_operator.observed import Posted
-from avatar_operator.pace import Bucket
+from avatar_operator.posters import Poster, find_poster
 from avatar_operator.posts import read_progress, read_result
-from avatar_operator.tokens import Caller, CallerError, Poster, Tokens, find_poster
 
 log = logging.getLogger(__name__)
 PROGRESS_PATH, RESULT_PATH = "/v1/progress", "/v1/result"
@@ -74,10 +75,10 @@ class Reports:
 
     async def _answer(self, request: web.Request) -> web.Response:
         try:
-            token = _token(request)
+            authorization = request.headers.get("Authorization", "")
             if not self._leadership.leading:
-                return await self._forward(request)
-            caller = await self._tokens.caller(token)
+                return await self._forward(request, bearer_token(authorization))
+            caller = await self._tokens.caller(authorization, request.remote or "")
             self._hold_back(caller)
             poster = await find_poster(caller, self._cache, self._kube)
             self._take(request.path, poster, _document(await request.read()))
@@ -111,13 +112,13 @@ class Reports:
         if not pace.take():
             raise CallerError(429, "posted too often", retry_after=1)
 
-    async def _forward(self, request: web.Request) -> web.Response:
+    async def _forward(self, request: web.Request, token: str) -> web.Response:
         """The leader judges the token itself; nobody else is trusted to have done so."""
         address = self._leadership.leader_address
         if not address or "X-Forwarded-For" in request.headers:
             return _refusal(503, "nobody leads just now", 2)
         headers = {
-            "Authorization": request.headers["Authorization"],
+            "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
             "X-Forwarded-For": request.remote or "",
         }
@@ -133,13 +134,6 @@ class Reports:
         except (aiohttp.ClientError, TimeoutError) as error:
             log.warning("the leader at %s does not answer: %s", address, error)
             return _refusal(503, "the leader does not answer", 2)
-
-
-def _token(request: web.Request) -> str:
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not token.strip():
-        raise CallerError(401, "send the pod's token as `Authorization: Bearer …`")
-    return token.strip()
 
 
 def _document(body: bytes) -> dict[str, Any]:

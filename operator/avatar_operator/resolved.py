@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avatar_operator.objects import AvatarView, ProviderView, SessionView, Turn
+from avatar_operator.settings import Fetch
 
 LLM_KEY_VARIABLE = "AVATAR_LLM_API_KEY"
 SPEECH_KEY_VARIABLE = "AVATAR_SPEECH_API_KEY"
@@ -24,7 +25,7 @@ class Inputs:
     turns: tuple[Turn, ...] = ()
 
 
-def resolved_document(session: SessionView, attempt: int, inputs: Inputs) -> str:
+def resolved_document(session: SessionView, attempt: int, inputs: Inputs, fetch: Fetch) -> str:
     """All that the pod must know, as canonical JSON.
 
     Keys are named by environment variables of ours: the names of a Secret's keys would otherwise become
@@ -39,8 +40,14 @@ def resolved_document(session: SessionView, attempt: int, inputs: Inputs) -> str
         "provider": _with_variables(inputs.provider) if inputs.provider.found else {},
         "avatar": inputs.avatar.bundle,
         "history": [{"role": turn.role, "text": turn.text} for turn in recent(inputs.turns)],
+        "fetch": fetch_document(fetch),
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def fetch_document(fetch: Fetch) -> dict[str, list[str]]:
+    """Where a pod may fetch from, as `avatar_core.addresses.AddressRules.read` takes it."""
+    return {"refuse": list(fetch.refuse), "allow": list(fetch.allow)}
 
 
 def recent(turns: Sequence[Turn], room: int = HISTORY_BYTES) -> tuple[Turn, ...]:

@@ -34,6 +34,35 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Preparation:
+    """How pods look that prepare avatars; everything else is as for sessions.
+
+    Attributes:
+        command: prepares one avatar; reads `/etc/avatar/prepare.json`.
+        timeout: seconds from the container's start.
+        start_timeout: seconds to find a node and pull the image.
+    """
+
+    command: tuple[str, ...] = ("python", "-m", "avatar_session.prepare")
+    resources: Resources = field(default_factory=Resources)
+    timeout: int = 600
+    start_timeout: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Where pods may fetch files from, besides public addresses; as networks such as "10.0.0.0/8".
+
+    Attributes:
+        refuse: never: the cluster's own ranges, where they are public ones.
+        allow: though they are private: an administrator's own object store.
+    """
+
+    refuse: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How session pods look and where they find the others.
 
@@ -48,6 +77,10 @@ class Settings:
         audiences, resources: of the pod.
         node_selector, tolerations, priority_class, runtime_class: where and how it is scheduled.
         labels: added to Job and pod; never override the operator's own.
+        store_patience: seconds for which a store that does not answer is asked for a result that no pod told
+            of, before its session is given up; None: no store can be asked.
+        preparation: of avatars.
+        fetch: what their pods, and sessions', may fetch.
     """
 
     image: str
@@ -67,3 +100,6 @@ class Settings:
     priority_class: str = ""
     runtime_class: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    store_patience: float | None = None
+    preparation: Preparation = field(default_factory=Preparation)
+    fetch: Fetch = Fetch()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from avatar_core.resources import Condition as StoredCondition
 from avatar_core.resources import SessionStatus, StageProgress, StageTiming, VideoStatus
 from avatar_core.resources import Timings as StoredTimings
 from avatar_operator.status import (
@@ -27,14 +28,14 @@ STAGES = ("llm", "speech", "render", "publish")
 def to_json(status: Status) -> Json:
     """A status as `status` of an AvatarSession; what is not known stays away."""
     made, progress = status.made, status.progress
-    return _without_nothing(
+    return without_nothing(
         {
             "phase": status.phase,
-            "conditions": [_condition(condition) for condition in status.conditions],
+            "conditions": [condition_json(condition) for condition in status.conditions],
             "observedGeneration": status.observed_generation,
             "stage": status.stage,
             "progress": progress
-            and _without_nothing(
+            and without_nothing(
                 {
                     "done": progress.done,
                     "total": progress.total,
@@ -61,17 +62,7 @@ def from_stored(stored: SessionStatus) -> Status:
     """A status as it was read."""
     return Status(
         phase=stored.phase or "",
-        conditions=tuple(
-            Condition(
-                found.type,
-                found.status,
-                found.reason,
-                found.message,
-                int(found.last_transition_time.timestamp()),
-                found.observed_generation or 0,
-            )
-            for found in stored.conditions
-        ),
+        conditions=tuple(map(stored_condition, stored.conditions)),
         observed_generation=stored.observed_generation or 0,
         stage=stored.stage or "",
         progress=_stored_progress(stored.progress),
@@ -86,6 +77,18 @@ def from_stored(stored: SessionStatus) -> Status:
         video=_stored_video(stored.video),
         timings=_stored_timings(stored.timings),
         made=_stored_made(stored),
+    )
+
+
+def stored_condition(stored: StoredCondition) -> Condition:
+    """A condition as it was read."""
+    return Condition(
+        stored.type,
+        stored.status,
+        stored.reason,
+        stored.message,
+        int(stored.last_transition_time.timestamp()),
+        stored.observed_generation or 0,
     )
 
 
@@ -107,7 +110,8 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _condition(condition: Condition) -> Json:
+def condition_json(condition: Condition) -> Json:
+    """A condition as it is written."""
     return {
         "type": condition.type,
         "status": condition.truth,
@@ -133,11 +137,11 @@ def _video(video: Video) -> Json:
             "height": file.height or None,
         }
     )
-    return _without_nothing({"url": video.url, "expiresAt": _time(video.expires_at), **facts})
+    return without_nothing({"url": video.url, "expiresAt": _time(video.expires_at), **facts})
 
 
 def _timings(timings: Timings) -> Json:
-    return _without_nothing(
+    return without_nothing(
         {
             "queueSeconds": timings.queue_seconds,
             "startSeconds": timings.start_seconds,
@@ -237,5 +241,6 @@ def _seconds(time: datetime | None) -> int | None:
     return None if time is None else int(time.timestamp())
 
 
-def _without_nothing(document: Mapping[str, Any]) -> Json:
+def without_nothing(document: Mapping[str, Any]) -> Json:
+    """The fields that hold something."""
     return {key: value for key, value in document.items() if value is not None and value not in ("", [])}

@@ -11,15 +11,17 @@ from typing import Any
 
 import aiohttp
 import kopf
+from kopf._core.engines.peering import Identity
 
+from avatar_core.cluster.kube import GoneError, Kube, KubeError
 from avatar_core.resources import GROUP, VERSION
 from avatar_operator.cache import Cache
-from avatar_operator.kopf_settings import WATCH_SECONDS, kopf_settings
-from avatar_operator.kube import GoneError, Kube, KubeError
+from avatar_operator.kopf_settings import WATCH_SECONDS, kopf_settings, quiet_kopf
 from avatar_operator.paths import LABELLED, OURS, WATCHED, collection, one, selection
 
 log = logging.getLogger(__name__)
 COMPARE_SECONDS = 300.0
+FORBIDDEN = 403
 SETTLE_SECONDS = 2.0
 """So long after a list of kopf's its objects have arrived."""
 PULSE_SECONDS = WATCH_SECONDS + 90.0
@@ -66,15 +68,25 @@ class Watching:
         return tuple(sorted({kind for (kind, _), at in self._watched.items() if now > at + PULSE_SECONDS}))
 
     async def fill(self) -> None:
-        """The first picture, before any event.
+        """The first picture, before any event. A namespace that may not be read keeps no other from it.
 
         Raises:
-            KubeError: the API server does not answer, or refuses.
+            KubeError: the API server does not answer, or refuses all of it.
         """
+        refused: dict[str | None, KubeError] = {}
         for plural in WATCHED:
             for scope in self.scopes:
-                async for document in self._kube.list(collection(plural, scope), selection(plural)):
-                    self._cache.put(plural, document)
+                try:
+                    async for document in self._kube.list(collection(plural, scope), selection(plural)):
+                        self._cache.put(plural, document)
+                except KubeError as error:
+                    if error.code != FORBIDDEN:
+                        raise
+                    refused.setdefault(scope, error)
+        for scope, refusal in refused.items():
+            if len(refused) == len(self.scopes):
+                raise refusal
+            log.error("namespace %s can't be read: %s", scope, refusal)
 
     async def run(self, on_spawned: Callable[[], None]) -> None:
         """kopf's part; returns when it ends, which it should not before `stop`.
@@ -84,7 +96,7 @@ class Watching:
         mine = asyncio.all_tasks()
         now = time.monotonic()
         self._watched = {(p, collection(p, scope)): now for p in WATCHED for scope in self.scopes}
-        logging.getLogger("kopf").setLevel(logging.WARNING)  # it tells of every event
+        quiet_kopf()
         scope: dict[str, Any] = (
             {"clusterwide": True} if self._namespaces is None else {"namespaces": list(self._namespaces)}
         )
@@ -92,6 +104,8 @@ class Watching:
             registry=self._registry(),
             settings=kopf_settings({_KINDS[plural]: OURS for plural in LABELLED}),
             standalone=True,
+            # For peering, which is off. Left out, kopf asks for the user's name, which a container's has not.
+            identity=Identity("avatar-operator"),
             stop_flag=self._stop,
             **scope,
         )
@@ -115,23 +129,44 @@ class Watching:
                 plurals = set(WATCHED)
             for plural in sorted(plurals):
                 try:
-                    await self._compare_kind(plural)
+                    for scope in self.scopes:
+                        await self._compare_scope(plural, scope)
                 except KubeError as error:
                     log.warning("%s could not be compared: %s", plural, error)
                     self._compare.add(plural)
                     self._wake.set()
 
-    async def _compare_kind(self, plural: str) -> None:
-        before, found = self._cache.known(plural), set()
-        for scope in self.scopes:
-            path = collection(plural, scope)
-            async for item in self._kube.list(path, selection(plural), only_metadata=True):
-                metadata = item["metadata"]
-                found.add(metadata["uid"])
-                if int(metadata["resourceVersion"]) > self._cache.known_version(plural, metadata["uid"]):
-                    await self._read(plural, metadata["namespace"], metadata["name"])
-        for uid in before.keys() - found:
+    async def _compare_scope(self, plural: str, scope: str | None) -> None:
+        before = self._cache.known(plural, scope)
+        try:
+            found = await self._list(plural, scope)
+        except KubeError as error:
+            if scope is None or error.code != FORBIDDEN:
+                raise
+            if not await self._is_gone(scope):
+                log.error("%s of namespace %s can't be compared: %s", plural, scope, error)
+                return
+            found = set()
+        for uid in before - found:
             self._on_change(self._cache.drop(plural, uid))
+
+    async def _list(self, plural: str, scope: str | None) -> set[str]:
+        """Uids of what is there; what is newer than known is read."""
+        found = set()
+        async for item in self._kube.list(collection(plural, scope), selection(plural), only_metadata=True):
+            metadata = item["metadata"]
+            found.add(metadata["uid"])
+            if int(metadata["resourceVersion"]) > self._cache.known_version(plural, metadata["uid"]):
+                await self._read(plural, metadata["namespace"], metadata["name"])
+        return found
+
+    async def _is_gone(self, namespace: str) -> bool:
+        """Whether it is no more; its RoleBindings went with it, so all that it held is forbidden."""
+        try:
+            await self._kube.get(f"/api/v1/namespaces/{namespace}")
+        except GoneError:
+            return True
+        return False
 
     async def _read(self, plural: str, namespace: str, name: str) -> None:
         try:
@@ -172,11 +207,18 @@ class Watching:
     async def _on_request(
         self, _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams
     ) -> None:
-        plural = params.url.path.rpartition("/")[2]
-        if params.method != "GET" or plural not in WATCHED or params.response.status != 200:
+        path, status = params.url.path, params.response.status
+        plural = path.rpartition("/")[2]
+        if status == FORBIDDEN and self._namespaces is not None and (plural, path) in self._watched:
+            # One namespace whose RoleBinding is gone makes nobody ill who serves others.
+            self._watched[plural, path] = time.monotonic()
+        if params.method != "GET" or plural not in WATCHED or status != 200:
             return
         if params.url.query.get("watch"):
-            self._watched[plural, params.url.path] = time.monotonic()
+            self._watched[plural, path] = time.monotonic()
         else:
+            # At the start, and where the server no longer knows what has happened since: 410 Gone.
+            if not params.url.query.get("continue"):
+                log.info("%s are listed anew", plural)
             self._compare.add(plural)
             self._wake.set()

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avatar_core.cluster.kube import ConflictError, GoneError, Kube, KubeError
 from avatar_operator.election import ADDRESS, Election, LeaseSettings, NotLeadingError
-from avatar_operator.kube import ConflictError, GoneError, Kube, KubeError
 
 SETTINGS = LeaseSettings("ns", duration=15, deadline=10, period=2)
 

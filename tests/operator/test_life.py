@@ -36,9 +36,17 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.cluster = self.world.cluster
+        self.store_falters = False
 
-    @initialize(specs=st.lists(SPECS, min_size=1, max_size=3), turns=st.integers(0, 3))
-    def begin(self, specs: list[SpecView], turns: int) -> None:
+    @initialize(
+        specs=st.lists(SPECS, min_size=1, max_size=3),
+        turns=st.integers(0, 3),
+        store=st.sampled_from(["answers", "answers", "falters", "unknown"]),
+    )
+    def begin(self, specs: list[SpecView], turns: int, store: str) -> None:
+        self.world = World(asks=store != "unknown")
+        self.store_falters = store == "falters"
+        self.cluster = self.world.cluster
         for number, spec in enumerate(specs):
             self.cluster.add_session("ab"[number % 2], spec)
         for _ in range(turns):
@@ -67,6 +75,11 @@ class Life(RuleBasedStateMachine):
     def weather(self, avatar_ready: bool, quota_full: bool) -> None:
         self.world.prepare_avatar(ready=avatar_ready)
         self.cluster.quota_full = quota_full
+
+    @precondition(lambda self: self.store_falters)
+    @rule(down=st.sampled_from([False, False, True]))
+    def store_answers(self, down: bool) -> None:
+        self.world.store_answers(down=down)
 
     # pods and clean-up Jobs
 

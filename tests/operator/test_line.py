@@ -70,19 +70,42 @@ def test_who_is_there_already_counts_even_over_the_limit() -> None:
     assert made.admit() == ["b3"]
 
 
-def test_positions_are_told_to_the_first_ten_and_once_a_minute_to_the_rest() -> None:
+def test_positions_are_told_to_the_first_ten_and_to_few_others_once_a_minute() -> None:
     made = line(1, 1)
+    join(made, "a0")
+    assert made.admit() == ["a0"]
     join(made, *(f"a{n}" for n in range(1, 31)))
+    assert made.refresh(1) == []  # everybody got one by joining
+    assert (made.shown("a1"), made.shown("a30"), made.shown("a0")) == (1, 30, None)
+    made.leave("a0")
     assert made.admit() == ["a1"]
-    assert len(made.refresh(0)) == 29
-    assert (made.shown("a2"), made.shown("a30"), made.shown("a1")) == (1, 29, None)
-    made.leave("a1")
-    made.admit()
     changed = made.refresh(10)
-    assert changed == [f"a{n}" for n in range(3, 13)]
-    assert (made.shown("a12"), made.shown("a13")) == (10, 12)
-    assert len(made.refresh(61)) == 18
-    assert made.refresh(62) == []
+    assert changed == [f"a{n}" for n in range(2, 12)]
+    assert (made.shown("a11"), made.shown("a12")) == (10, 12)
+    assert made.refresh(61) == [f"a{n}" for n in range(12, 17)]
+    assert made.refresh(62) == [f"a{n}" for n in range(17, 22)]
+    assert [len(made.refresh(now)) for now in (63, 64, 65)] == [5, 4, 0]
+
+
+def test_who_joins_is_told_its_place_between_the_namespaces() -> None:
+    made = line(2, 2)
+    join(made, *(f"a{n}" for n in range(100)))
+    assert made.admit() == ["a0", "a1"]
+    join(made, "b200", "b201", "b202", "b203", "a204")
+    assert [made.shown(f"b20{n}") for n in range(3)] == [1, 2, 4]
+    assert (made.shown("b203"), made.shown("a204")) == (6, 103)
+    assert made.refresh(1) == ["a3", "a4", "a5", "a6", "a7"]  # whom the others came before
+
+
+def test_nobody_is_told_a_position_before_all_are_there() -> None:
+    made = Line(Capacity(1, 1))
+    join(made, "a3", "a1", "a2")
+    made.wait(Ticket(4, "a4", "a"), 9, now=0)
+    assert made.shown("a3") is None
+    made.open()
+    assert made.admit() == ["a1"]
+    made.number(0)
+    assert [made.shown(f"a{n}") for n in (1, 2, 3, 4)] == [None, 1, 2, 9]
 
 
 def test_a_restart_does_not_write_positions_that_were_just_written() -> None:

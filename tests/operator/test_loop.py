@@ -7,20 +7,21 @@ from typing import Any, cast
 
 import pytest
 
+from avatar_core.cluster.kube import Kube, KubeError
+from avatar_core.cluster.pace import Bucket
 from avatar_operator.cache import Cache
 from avatar_operator.cleaner import JobCleaner
 from avatar_operator.cleanup_jobs import CleanupSettings, Folder, build_cleanup, folders_of
-from avatar_operator.kube import Kube, KubeError
 from avatar_operator.memory import Memory
 from avatar_operator.objects import SessionView
 from avatar_operator.observed import Clean, CleanState, Posted
-from avatar_operator.pace import Bucket
 from avatar_operator.status import Progress, Status
 from avatar_operator.working import Keys
 
 
 async def test_a_key_is_there_once_and_never_at_two_workers() -> None:
     keys = Keys()
+    keys.open()
     keys.put(["a", "b", "a"])
     assert len(keys) == 2
     assert await keys.take() == "a"
@@ -32,12 +33,33 @@ async def test_a_key_is_there_once_and_never_at_two_workers() -> None:
     assert await asyncio.wait_for(keys.take(), 1) == "a"
 
 
+async def test_some_keys_go_first() -> None:
+    keys = Keys()
+    keys.open()
+    keys.put(["a", "b", "c", "d"])
+    keys.put(["d", "c"], first=True)
+    keys.put(["c"])
+    assert len(keys) == 4
+    assert [await keys.take() for _ in range(3)] == ["d", "c", "a"]
+    keys.put(["a"], first=True)
+    keys.done("a")
+    assert [await keys.take() for _ in range(2)] == ["a", "b"]
+
+
 async def test_a_worker_is_woken() -> None:
     keys = Keys()
+    keys.open()
     waiting = asyncio.create_task(keys.take())
     await asyncio.sleep(0)
     keys.put(["a"])
     assert await asyncio.wait_for(waiting, 1) == "a"
+
+
+def test_where_nobody_works_nothing_piles_up() -> None:
+    keys = Keys()
+    keys.put(["a", "b"])
+    keys.put(["c"], first=True)
+    assert len(keys) == 0
 
 
 def test_a_bucket_fills_with_time() -> None:
@@ -84,6 +106,7 @@ def ended(job: dict[str, Any], kind: str) -> dict[str, Any]:
 @pytest.fixture
 def cleaning(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("avatar_operator.cleaner.GATHER_SECONDS", 0.01)
+    monkeypatch.setattr("avatar_operator.cleaner.RETRY_SECONDS", 0.02)
     jobs, memory, changed = Jobs(), Memory(), list[str]()
     settings = CleanupSettings("release", "image")
     cleaner = JobCleaner(cast("Kube", jobs), settings, memory, changed.append, lambda: None)
@@ -130,15 +153,57 @@ async def test_a_failed_folder_is_tried_again_alone(cleaning: Any) -> None:
     running.cancel()
 
 
-async def test_a_clean_up_that_cannot_be_made_has_failed(cleaning: Any) -> None:
+async def test_a_clean_up_that_cannot_be_made_for_a_while_is_made_later_and_for_all(cleaning: Any) -> None:
+    cleaner, jobs, memory, changed = cleaning
+    jobs.down = True
+    running = asyncio.create_task(cleaner.run())
+    for uid in "abc":
+        ask(cleaner, memory, uid)
+    await asyncio.sleep(0.02)
+    jobs.down = False
+    await asyncio.sleep(0.2)
+    assert [[folder.uid for folder in folders_of(job)] for job in jobs.made] == [["a", "b", "c"]]
+    assert changed == []
+    running.cancel()
+
+
+async def test_a_clean_up_that_can_never_be_made_has_failed_but_needs_no_job_of_its_own(
+    cleaning: Any,
+) -> None:
     cleaner, jobs, memory, changed = cleaning
     jobs.down = True
     running = asyncio.create_task(cleaner.run())
     ask(cleaner, memory, "a")
-    await asyncio.sleep(0.05)
-    assert memory.of("a").clean.state is CleanState.FAILED
+    await asyncio.sleep(0.3)
+    known = memory.of("a").clean
+    assert (known.state, known.alone, known.tries) == (CleanState.FAILED, False, 1)
     assert changed == ["a"]
     running.cancel()
+
+
+def test_a_clean_up_job_of_another_namespace_is_nobody_s_word(cleaning: Any) -> None:
+    cleaner, _, memory, changed = cleaning
+    settings = CleanupSettings("elsewhere", "image")
+    job = build_cleanup("avatar-cleanup-1", (Folder("ns", "a", 1),), settings)
+    job["metadata"]["uid"] = "forged"
+    cleaner.see("forged", job)
+    cleaner.see("forged", ended(job, "Complete"))
+    cleaner.see("forged", None)
+    assert memory.of("a").clean == Clean()
+    assert changed == []
+
+
+def test_nothing_is_kept_of_a_session_that_is_gone() -> None:
+    memory = Memory()
+    settings, changed = CleanupSettings("release", "image"), list[str]()
+    cleaner = JobCleaner(
+        cast("Kube", None), settings, memory, changed.append, lambda: None, {"there"}.__contains__
+    )
+    job = build_cleanup("c", [Folder("ns", "there", 1), Folder("ns", "gone", 1)], settings)
+    cleaner.see("job1", job)
+    cleaner.see("job1", ended(job, "Complete"))
+    assert (changed, len(memory)) == (["there"], 1)
+    assert memory.of("there").clean.state is CleanState.DONE
 
 
 def test_after_a_restart_clean_ups_are_known_by_their_jobs(cleaning: Any) -> None:
@@ -192,9 +257,9 @@ def test_older_pictures_are_passed_over() -> None:
 def test_a_provider_that_comes_wakes_who_waits_for_it() -> None:
     cache = Cache()
     cache.put("avatarsessions", session(1))
-    assert cache.put("avatarproviders", provider(2)) == {"u"}
+    assert cache.put("avatarproviders", provider(2)) == {"u", "p"}
     assert cache.provider("ns", "").has_llm
-    assert cache.drop("avatarproviders", "p") == {"u"}
+    assert cache.drop("avatarproviders", "p") == {"u", "p"}
     assert not cache.provider("ns", "").found
 
 

@@ -20,7 +20,8 @@ from tests.cluster.pod_states import (
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_operator.objects import SecretKey
 from avatar_operator.posts import read_progress, read_result
-from avatar_operator.reading import read_job, read_pod, read_provider, read_session
+from avatar_operator.providers.decide import read_provider
+from avatar_operator.reading import read_job, read_pod, read_session
 
 NOW = "2026-01-02T03:04:05Z"
 RECEIPT: dict[str, Any] = {
@@ -103,6 +104,14 @@ def test_termination_messages_say_why_or_what() -> None:
     assert result == read_result(RECEIPT)
 
 
+def test_half_a_character_is_read_as_the_api_server_would_store_it() -> None:
+    why = '{"reason": "NoFace", "message": "a\\ud800b"}'
+    report = read_pod(pod(ended(11, why)))[0].container.report
+    assert report is not None
+    assert report.message == "a?b"
+    assert read_result({**RECEIPT, "reply": "a\ud800b"}).made.reply == "a?b"
+
+
 def test_a_result_is_bounded() -> None:
     result = read_result({**RECEIPT, "reply": "x" * 100_000, "engine": "e" * 1000})
     assert (len(result.made.reply), len(result.made.engine), len(result.made.notes)) == (65536, 253, 16)
@@ -172,10 +181,8 @@ def test_a_provider_names_keys_and_never_holds_one() -> None:
     document = {
         "apiVersion": "avatars.dev/v1alpha1",
         "kind": "AvatarProvider",
-        "metadata": {"name": "p", "namespace": "n"},
+        "metadata": METADATA,
         "spec": {"llm": {"model": "m", "apiKeySecretRef": reference}},
     }
-    view = read_provider(document)
+    view = read_provider(document).view
     assert (view.ready, view.has_llm, view.llm_key) == (True, True, SecretKey("openai", "token"))
-    refused = {"type": "Ready", "status": "False", "reason": "R", "message": "no", "lastTransitionTime": NOW}
-    assert not read_provider({**document, "status": {"conditions": [refused]}}).ready

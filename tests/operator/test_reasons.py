@@ -74,6 +74,13 @@ def test_a_process_told_to_end_does_not_cancel_its_session() -> None:
     assert shown(decide(under_way(killed))) == ("Unknown", Reason.POD_FAILED)
 
 
+@pytest.mark.parametrize("reason", [reason for reason, info in REASONS.items() if info.exit_code in (39, 69)])
+def test_a_process_can_not_say_what_only_a_cluster_can(reason: Reason) -> None:
+    boasting = failed(REASONS[reason].exit_code)
+    boasting = replace(boasting, container=replace(boasting.container, report=Report(reason, "I say so")))
+    assert shown(decide(under_way(boasting))) == ("Unknown", Reason.POD_FAILED)
+
+
 def test_a_disruption_does_not_count_whatever_the_process_said() -> None:
     evicted = replace(failed(14), disrupted=True)
     assert shown(decide(under_way(evicted))) == ("Unknown", Reason.POD_DISRUPTED)
@@ -250,6 +257,7 @@ CAUSED_HERE = {
     Reason.QUEUED,
     Reason.CLEANUP_FAILED,
     Reason.VIDEO_EXPIRED,
+    Reason.INSECURE_URL,  # of a provider: test_providers
 }
 
 

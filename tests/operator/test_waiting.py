@@ -70,10 +70,13 @@ def test_what_is_missing_is_waited_for(reason: Reason, spec: dict[str, Any], wor
     assert shown(first) == ("Unknown", reason)
     assert first.create is None
     assert not first.add_finalizer
-    assert first.wake_at == NOW + 300
+    ending = reason is Reason.NAMESPACE_TERMINATING
+    assert first.wake_at == NOW + (30 if ending else 300)
     seen = then(seen, first)
     assert decide(seen, after=299).empty
     assert shown(decide(seen, after=300)) == ("False", reason)
+    unsure = replace(seen, live=False, place=Place())
+    assert [decide(unsure, after=after).look for after in (299, 300)] == [ending] * 2
     given = replace(
         seen,
         jobs=(),

@@ -1,0 +1,1 @@
+"""Avatars: a face is prepared once by a Job, and stays for as long as sessions use it."""
