@@ -22,6 +22,7 @@ from avatar_session.receipt import Receipt, Usage, VideoFile
 from avatar_session.render import Rendered, render
 from avatar_session.reply import SENTENCES_AHEAD, Reply, SentenceQueue, all_of, drain, write_reply
 from avatar_session.retry import AttemptLostError, Deadline, RetryPolicy
+from avatar_session.sound_source import find_sound
 from avatar_session.speak import pour_audio, speak
 from avatar_session.speech.voice import Voice
 from avatar_session.spool import Spool
@@ -67,7 +68,7 @@ class Attempts:
         spool = await self._kept.find_speech(path) if known else None
         spool = spool or Spool(path)
         try:
-            reply, rendered = await _both(self._speech(known, spool), self._render(spool, fragments))
+            reply, rendered = await _both(self._speech(known, spool, folder), self._render(spool, fragments))
         finally:
             spool.close()
         return await self._publish(reply, spool, rendered, fragments)
@@ -79,11 +80,14 @@ class Attempts:
             return Reply(spec.text or "")
         return await self._kept.find_reply()
 
-    async def _speech(self, reply: Reply | None, spool: Spool) -> Reply:
+    async def _speech(self, reply: Reply | None, spool: Spool, folder: Path) -> Reply:
         """Fills the spool with what is to be said; keeps reply and speech once they are whole."""
         spec = self._job.spec
         if spec.audio is not None:
-            await pour_audio(spec.audio, spool)
+            sound = await find_sound(spec.audio, folder, self._around.fetching)
+            await pour_audio(sound, spool)
+            if sound.parent == folder:  # fetched; the spool beside it holds all of it now
+                sound.unlink(missing_ok=True)
             return Reply("")
         if reply and spec.prompt is not None:
             self._progress.skip("llm")
@@ -129,6 +133,7 @@ class Attempts:
         stored = await upload_video(fragments, job.folder, {"title": job.name}, store, self._progress)
         receipt = self._receipt(reply, spool, rendered, stored)
         await commit(receipt, job.folder, store)
+        self._around.on_commit(receipt)
         self._progress.finish("publish")
         return receipt
 

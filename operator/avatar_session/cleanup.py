@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from avatar_core.folders import RESULT
 from avatar_core.store import Entry, Store
 from avatar_core.store_errors import typed_store_error
 from avatar_session.receipt import Receipt
 
 log = logging.getLogger(__name__)
-RESULT = "result.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from avatar_core.errors import StoreError
+from avatar_core.folders import REPLY, SOUND, SPEECH
 from avatar_core.store import Store
 from avatar_session.reply import Reply
 from avatar_session.speech.voice import Sound
@@ -28,13 +31,12 @@ class Kept:
 
     def __init__(self, store: Store, folder: str) -> None:
         self._store = store
-        self._reply, self._facts, self._sound = (
-            f"{folder}/{name}" for name in ("reply.json", "speech.json", "speech.pcm")
-        )
+        self._reply, self._facts, self._sound = (f"{folder}/{name}" for name in (REPLY, SPEECH, SOUND))
 
     async def keep_reply(self, reply: Reply) -> None:
-        """Stores a complete reply."""
-        await self._store.put(self._reply, json.dumps(asdict(reply)).encode(), "application/json")
+        """Stores a complete reply, if the store answers: without it, only another attempt costs more."""
+        with _unless_unavailable(self._reply):
+            await self._store.put(self._reply, json.dumps(asdict(reply)).encode(), "application/json")
 
     async def find_reply(self) -> Reply | None:
         """The reply of an earlier attempt, if it was completed."""
@@ -46,15 +48,16 @@ class Kept:
             return None
 
     async def keep_speech(self, spool: Spool) -> None:
-        """Stores complete speech: the sound first, then the facts that make it count."""
-        stored = await self._store.put(self._sound, spool.path, "application/octet-stream")
-        facts = {
-            "rate": spool.rate,
-            "channels": spool.channels,
-            "sentences": [asdict(sentence) for sentence in spool.sentences],
-            "sha256": stored.sha256,
-        }
-        await self._store.put(self._facts, json.dumps(facts).encode(), "application/json")
+        """Stores complete speech as `keep_reply`: the sound first, then the facts that make it count."""
+        with _unless_unavailable(self._sound):
+            stored = await self._store.put(self._sound, spool.path, "application/octet-stream")
+            facts = {
+                "rate": spool.rate,
+                "channels": spool.channels,
+                "sentences": [asdict(sentence) for sentence in spool.sentences],
+                "sha256": stored.sha256,
+            }
+            await self._store.put(self._facts, json.dumps(facts).encode(), "application/json")
 
     async def find_speech(self, path: Path) -> Spool | None:
         """The speech of an earlier attempt, as a finished spool at `path`, if it was completed."""
@@ -74,6 +77,17 @@ class Kept:
         """Removes everything kept."""
         for key in (self._facts, self._sound, self._reply):
             await self._store.delete(key)
+
+
+@contextmanager
+def _unless_unavailable(key: str) -> Iterator[None]:
+    """What passes is logged; what is final would fail the video, too, and is raised now."""
+    try:
+        yield
+    except StoreError as error:
+        if not error.info.retry:
+            raise
+        log.warning("%s is not kept: %s", key, error)
 
 
 async def _fill(spool: Spool, facts: dict[str, Any], pieces: AsyncIterable[bytes]) -> None:

@@ -13,7 +13,7 @@ from avatar_session.progress import Progress
 from avatar_session.publish import committed
 from avatar_session.receipt import Receipt
 from avatar_session.retry import Deadline
-from avatar_session.speak import audio_path
+from avatar_session.sound_source import check_sound
 from avatar_session.surroundings import Surroundings
 from avatar_session.text.sentences import split_sentences
 from avatar_session.text.speakable import speakable
@@ -57,4 +57,4 @@ def _check_input(job: SessionJob) -> None:
         message = "holds nothing that can be spoken"
         raise InvalidInputError(Reason.INVALID_SPEC, message, field="spec.text")
     if job.spec.audio is not None:
-        audio_path(job.spec.audio)
+        check_sound(job.spec.audio)

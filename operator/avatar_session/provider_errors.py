@@ -12,6 +12,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from avatar_core.errors import ProviderError, Reason
+from avatar_core.logs import spellings
 
 _KEYLIKE = re.compile(r"\b(?:sk|pk|key|gsk|hf|Bearer)[-_ ][\w*.-]{6,}")
 _STATUS = {401: "UNAUTHORIZED", 403: "UNAUTHORIZED", 404: "NOT_FOUND", 429: "RATE_LIMITED"}
@@ -82,8 +83,8 @@ class Endpoint:
         return self.failure(suffix, f"answered {status}{detail}", retry_after(headers))
 
     def _scrubbed(self, message: str) -> str:
-        if self.key:
-            message = message.replace(self.key, "***")
+        for spelling in spellings(self.key) if self.key else ():
+            message = message.replace(spelling, "***")
         return _KEYLIKE.sub("***", message)
 
 

@@ -70,8 +70,14 @@ def _key(
     whose: str,
 ) -> str | None:
     """The key from the environment. Without a reference, a key goes nowhere but to the default address."""
-    if reference is not None:
-        if not environment.get(reference.key):
-            raise ProviderError(missing, f"the key of {whose} is missing: set the variable {reference.key}")
-        return environment[reference.key]
-    return environment.get(KEY_VARIABLE) if base_url is None else None
+    if reference is None and base_url is not None:
+        return None
+    variable = KEY_VARIABLE if reference is None else reference.key
+    key = environment.get(variable, "").strip()  # files that Secrets are made of end with a line break
+    if not key and reference is not None:
+        raise ProviderError(missing, f"the key of {whose} is missing: set the variable {variable}")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        # Sent, it would be refused with a message that holds it.
+        message = f"the key of {whose} in {variable} holds blanks, line breaks or letters that no key has"
+        raise ProviderError(missing, message)
+    return key or None

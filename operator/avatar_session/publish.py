@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from avatar_core.errors import AvatarError, Reason, StoreError
+from avatar_core.folders import RESULT, VIDEO
 from avatar_core.media.mp4 import remux
 from avatar_core.store import BLOCK_BYTES, Store, Stored
 from avatar_core.store_errors import typed_store_error
@@ -21,12 +23,12 @@ T = TypeVar("T")
 
 def video_key(folder: str) -> str:
     """Key of a session's video."""
-    return f"{folder}/video.mp4"
+    return f"{folder}/{VIDEO}"
 
 
 def result_key(folder: str) -> str:
     """Key of a session's receipt."""
-    return f"{folder}/result.json"
+    return f"{folder}/{RESULT}"
 
 
 async def upload_video(
@@ -44,12 +46,12 @@ async def upload_video(
     Raises:
         StoreError: also when the store holds something else afterwards.
     """
-    target = fragments.with_name("video.mp4")
+    target = fragments.with_name(VIDEO)
     try:
         await _to_the_end(remux, fragments, target, metadata)
     except OSError as error:
         raise typed_store_error(error, "write", str(target)) from None
-    body = _told(target, target.stat().st_size, progress)
+    body = _Told(target, target.stat().st_size, progress)
     stored = await store.put(video_key(folder), body, "video/mp4")
     found = await store.head(stored.key)
     if found is None or found.size != stored.size:
@@ -67,6 +69,9 @@ async def commit(receipt: Receipt, folder: str, store: Store) -> None:
         await store.put(result_key(folder), receipt.to_json(), "application/json")
     except AvatarError:
         with suppress(AvatarError):
+            # Over a network it may have been taken although nobody said so.
+            if await committed(folder, store) == receipt:
+                return
             await store.delete(receipt.video.key)
         raise
 
@@ -80,13 +85,21 @@ async def committed(folder: str, store: Store) -> Receipt | None:
         return None
 
 
-async def _told(path: Path, total: int, progress: Progress) -> AsyncIterator[bytes]:
-    done = 0
-    with path.open("rb") as file:
-        while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
-            yield block
-            done += len(block)
-            progress.update("publish", done, total=total)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A file in pieces, as often as a store has to begin anew."""
+
+    path: Path
+    total: int
+    progress: Progress
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        done = 0
+        with self.path.open("rb") as file:
+            while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
+                yield block
+                done += len(block)
+                self.progress.update("publish", done, total=self.total)
 
 
 async def _to_the_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -108,6 +108,11 @@ class Receipt:
     def to_json(self) -> bytes:
         """As UTF-8 JSON with camelCase names."""
         return _ADAPTER.dump_json(self, by_alias=True, indent=1)
+
+    def to_dict(self, include: Any = None) -> dict[str, Any]:
+        """The same as plain values; `include` as pydantic takes it, by attribute."""
+        told: dict[str, Any] = _ADAPTER.dump_python(self, by_alias=True, mode="json", include=include)
+        return told
 
     @classmethod
     def from_json(cls, data: bytes) -> Receipt:

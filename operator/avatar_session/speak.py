@@ -7,17 +7,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from avatar_core.errors import InvalidInputError, ProviderError, Reason
 from avatar_core.media.decode import read_sound
 from avatar_session.progress import Progress
 from avatar_session.retry import Deadline, RetryPolicy, retried
+from avatar_session.sound_source import AUDIO_FIELD
 from avatar_session.speech.voice import Sound, Voice, audible
 from avatar_session.spool import Spool
 from avatar_session.text.speakable import speakable
-
-AUDIO_FIELD = "spec.audio"
 
 
 async def speak(
@@ -67,37 +65,20 @@ async def speak(
     progress.finish("speech")
 
 
-async def pour_audio(audio: str, spool: Spool) -> None:
+async def pour_audio(file: Path, spool: Spool) -> None:
     """Copies a sound file into the spool.
 
     Args:
-        audio: a path or a file:// URI.
+        file: with a sound track.
         spool: empty.
 
     Raises:
-        InvalidInputError: INVALID_SPEC for another kind of address; as `read_sound`.
+        InvalidInputError: as `read_sound`.
     """
-    path = audio_path(audio)
     try:
-        sound = await asyncio.to_thread(read_sound, path)
+        sound = await asyncio.to_thread(read_sound, file)
         while (block := await asyncio.to_thread(next, sound.blocks, None)) is not None:
             spool.write(Sound(sound.rate, sound.channels, block.astype("<i2", copy=False).tobytes()))
     except InvalidInputError as error:
         raise InvalidInputError(error.reason, error.message, field=AUDIO_FIELD) from None
     spool.finish()
-
-
-def audio_path(audio: str) -> Path:
-    """The file `spec.audio` means.
-
-    Raises:
-        InvalidInputError: another kind of address, or no such file.
-    """
-    parts = urlsplit(audio)
-    if "://" in audio and parts.scheme != "file":
-        message = f"{parts.scheme}:// can't be read; give a path or a file:// URI"
-        raise InvalidInputError(Reason.INVALID_SPEC, message, field=AUDIO_FIELD)
-    path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(audio)
-    if not path.is_file():
-        raise InvalidInputError(Reason.INVALID_SPEC, f"there is no file {str(path)!r}", field=AUDIO_FIELD)
-    return path

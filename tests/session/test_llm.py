@@ -272,6 +272,15 @@ def test_keys_are_kept_out_of_every_message() -> None:
     assert "very-secret" not in repr(endpoint)
 
 
+@pytest.mark.parametrize("key", ["b64/Key+==\n", 'quo"te\\d', "tab\tbed"])
+def test_a_key_is_kept_out_however_it_is_spelled(key: str) -> None:
+    endpoint = Endpoint("LLM", "http://host:1/v1", "m", key)
+    header = f"Bearer {key}".encode()
+    for told in (key, key.strip(), repr(key), json.dumps(key), f"Illegal header value {header!r}"):
+        message = str(endpoint.failure("BAD_REQUEST", told))
+        assert not any(part in message for part in ("Key", "quo", "bed")), message
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [

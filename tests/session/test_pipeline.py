@@ -151,7 +151,7 @@ async def test_the_same_session_is_made_once(run: Run) -> None:
         ({"text": "你好", "speech": {"voice": "fr"}}, Reason.TEXT_UNREADABLE, "spec.speech.voice"),
         ({"text": "Hi.", "speech": {"speed": 0.3}}, Reason.INVALID_SPEC, "spec.speech.speed"),
         ({"prompt": "Hi."}, Reason.PROVIDER_NOT_FOUND, "spec.providerRef"),
-        ({"audio": "https://example.com/a.wav"}, Reason.INVALID_SPEC, "spec.audio"),
+        ({"audio": "http://example.com/a.wav"}, Reason.INVALID_SPEC, "spec.audio"),
         ({"audio": "/nowhere/a.wav"}, Reason.INVALID_SPEC, "spec.audio"),
     ],
 )

@@ -40,6 +40,20 @@ def test_a_missing_key_is_told_by_the_variables_name() -> None:
     assert caught.value.reason is Reason.LLM_UNAUTHORIZED
 
 
+def test_a_key_from_a_file_that_ends_with_a_line_break_is_the_key() -> None:
+    provider = {"llm": {"model": "m", "baseURL": "http://llm/v1", "apiKeySecretRef": {"key": "MY_KEY"}}}
+    assert facts(make_llm(job(provider), {"MY_KEY": " b64/Key+=\n"}))[1] == "b64/Key+="
+
+
+@pytest.mark.parametrize("key", ["first\nsecond", "two words", "schlüssel", "bell\x07bell"])
+def test_what_can_be_no_key_is_refused_before_it_is_sent_and_not_told(key: str) -> None:
+    provider = {"llm": {"model": "m", "apiKeySecretRef": {"key": "MY_KEY"}}}
+    with pytest.raises(AvatarError, match="MY_KEY") as caught:
+        make_llm(job(provider), {"MY_KEY": key})
+    assert caught.value.reason is Reason.LLM_UNAUTHORIZED
+    assert not any(part in str(caught.value) for part in ("first", "second", "two", "schl", "bell"))
+
+
 def test_without_a_reference_the_default_key_goes_to_the_default_address_only() -> None:
     environment = {"OPENAI_API_KEY": "default", "OPENAI_BASE_URL": "http://gateway/v1"}
     assert facts(make_llm(job({"llm": {"model": "m"}}), environment)) == ("http://gateway/v1", "default", "m")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.fake_provider import Answer, Request, fake_provider
 from tests.support.sessions import FOLDER, REPLY, Run, job
 from tests.support.sound import babble
 
-from avatar_core.errors import AvatarError
-from avatar_core.store import ObjectStore
+from avatar_core.errors import AvatarError, Reason, StoreError
+from avatar_core.store import ObjectStore, Stored
 from avatar_inference.client import InferenceClient
 from avatar_session.kept import Kept
 from avatar_session.reply import Reply
@@ -101,3 +102,26 @@ async def test_kept_speech_comes_back_with_its_sentences_and_only_when_whole(tmp
     await kept.discard()
     await kept.discard()
     assert [entry async for entry in store.list()] == []
+
+
+class Faltering(ObjectStore):
+    """Can't be written to."""
+
+    reason = Reason.STORE_UNAVAILABLE
+
+    async def put(self, key: str, source: Any, content_type: str) -> Stored:
+        raise StoreError(self.reason, "not now")
+
+
+async def test_a_store_that_is_away_for_a_while_costs_no_session(tmp_path: Path) -> None:
+    store = Faltering(str(tmp_path / "store"))
+    kept, spool = Kept(store, "ns/uid"), Spool(tmp_path / "one")
+    spool.write(Sound(16_000, 1, babble(0.5, 16_000)))
+    spool.end_sentence("Hello.")
+    spool.finish()
+    await kept.keep_reply(Reply("Hello."))
+    await kept.keep_speech(spool)
+    assert [entry async for entry in store.list()] == []
+    store.reason = Reason.STORE_FULL
+    with pytest.raises(StoreError):
+        await kept.keep_reply(Reply("Hello."))

@@ -58,6 +58,7 @@ class Cluster:
         self.ever_suspended: set[str] = set()
         self.avatar_ready = True
         self.quota_full = False
+        self.store_down = False
         self.changes: list[tuple[str, str]] = []
         self.writes: list[str] = []
         self._count = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.support.fake_cluster import Cluster, ConflictError, ExistsError, GoneError
 
 from avatar_core.errors import Reason
@@ -10,7 +12,7 @@ from avatar_operator.decide import reconcile
 from avatar_operator.decision import Decision, Deletion, Seat
 from avatar_operator.line import Capacity, Line, Ticket
 from avatar_operator.objects import AvatarView, JobView, PodView, SessionView
-from avatar_operator.observed import Clean, CleanState, Observed, Place, Refusals
+from avatar_operator.observed import Asked, Clean, CleanState, Observed, Place, Refusals
 from avatar_operator.settings import Settings
 from avatar_operator.status import Result
 
@@ -21,7 +23,7 @@ class FakeLinks:
 
 
 SETTINGS = Settings("avatar:1", FakeLinks(), "https://operator", "https://gateway", "inference:50051")
-
+ASKING = replace(SETTINGS, store_patience=30)
 
 CAUSES = frozenset({Reason.SUSPENDED, Reason.DEADLINE_EXCEEDED, Reason.NODE_LOST})
 
@@ -33,8 +35,11 @@ class CrashError(Exception):
 class Operator:
     """One process. `calls` is how many API calls it lives for; None: for ever."""
 
-    def __init__(self, cluster: Cluster, capacity: Capacity, offset: float = 0) -> None:
-        self.cluster, self.offset = cluster, offset
+    def __init__(
+        self, cluster: Cluster, capacity: Capacity, offset: float = 0, settings: Settings = SETTINGS
+    ) -> None:
+        self.cluster, self.offset, self.settings = cluster, offset, settings
+        self.store_silent: dict[str, float] = {}
         self.line, self.deadlines = Line(capacity), Deadlines[str]()
         self.results: dict[str, Result] = {}
         self.cleans = {uid: Clean(CleanState.RUNNING, n) for uid, n in cluster.cleanups.items()}
@@ -121,13 +126,16 @@ class Operator:
         decision = None
         if uid in self.sessions:
             seen = self.observe(uid, live=False)
-            decision = reconcile(seen, SETTINGS, self.now)
+            decision = reconcile(seen, self.settings, self.now)
             if decision.look:
                 self._call()
                 if uid not in self.cluster.sessions:
                     return decision
                 seen = self.observe(uid, live=True)
-                decision = reconcile(seen, SETTINGS, self.now)
+                decision = reconcile(seen, self.settings, self.now)
+                assert not decision.look
+            if decision.ask_store:
+                decision = reconcile(self._ask_store(seen), self.settings, self.now)
                 assert not decision.look
             self._apply(seen.session, decision)
         self._unknown.discard(uid)
@@ -136,6 +144,16 @@ class Operator:
         for other in [*self.line.admit(), *self.line.refresh(self.now)]:
             self.queue[other] = None
         return decision
+
+    def _ask_store(self, seen: Observed) -> Observed:
+        uid = seen.session.uid
+        if self.cluster.store_down:
+            return replace(seen, asked=Asked(self.store_silent.setdefault(uid, self.now)))
+        self.store_silent.pop(uid, None)
+        found = self.cluster.committed.get(uid)
+        if found is not None:
+            self.results[uid] = found
+        return replace(seen, result=found, asked=Asked())
 
     def wake(self) -> None:
         for uid in self.deadlines.due(self.now):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from tests.support.fake_cluster import Cluster, Pod
 from tests.support.fake_controllers import control
-from tests.support.fake_operator import CrashError, Operator
+from tests.support.fake_operator import ASKING, SETTINGS, CrashError, Operator
 
 from avatar_core.errors import Reason
 from avatar_operator.line import Capacity
@@ -22,14 +22,18 @@ MAY_END_UNFOUND = {
     Reason.QUOTA_EXCEEDED,
     Reason.AVATAR_NOT_READY,
 }
-"""How a session may end although a result was committed that the operator has never heard of."""
+"""How a session may end although a result was committed that an operator that can't ask the store has never
+heard of; it is found by the next attempt, which `retry` asks for."""
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, *, asks: bool = False) -> None:
         self.cluster = Cluster()
-        self.operator = Operator(self.cluster, CAPACITY)
+        self.settings = ASKING if asks else SETTINGS
+        self.operator = Operator(self.cluster, CAPACITY, settings=self.settings)
         self.ever_succeeded: set[str] = set()
+        self.failures: set[tuple[str, int, int]] = set()
+        self.store_ever_down = False
         self.stepped = False
         self.deleted_jobs: Counter[str] = Counter()
 
@@ -48,6 +52,10 @@ class World:
             self.cluster.change_spec(uid, video_ttl=(spec.video_ttl + 1000) % 7200)
         else:
             self.cluster.change_spec(uid, suspend=change == "suspend")
+
+    def store_answers(self, *, down: bool) -> None:
+        self.cluster.store_down = down
+        self.store_ever_down = self.store_ever_down or down
 
     def prepare_avatar(self, *, ready: bool) -> None:
         self.cluster.avatar_ready = ready
@@ -113,7 +121,7 @@ class World:
         self.operator.calls = None
 
     def restart(self) -> None:
-        self.operator = Operator(self.cluster, CAPACITY, self.operator.offset)
+        self.operator = Operator(self.cluster, CAPACITY, self.operator.offset, self.settings)
 
     def step_clock(self, seconds: float) -> None:
         self.operator.offset = seconds
@@ -157,16 +165,25 @@ class World:
         assert uid not in self.ever_succeeded, outcome
         if outcome is not None and outcome.reason == Reason.RESULT_LOST:
             assert all(job.finished for job in self.cluster.jobs_of(uid)), outcome
-        if outcome is not None and outcome.truth == "False" and uid in self.cluster.committed:
-            late = {Reason.DEADLINE_EXCEEDED} if self.stepped else set()
-            lost = {Reason.RESULT_LOST} if self.deleted_jobs[uid] > 1 else set()
-            assert outcome.reason in MAY_END_UNFOUND | late | lost, outcome
+        if outcome is not None and outcome.truth == "False":
+            failure = uid, outcome.since, self.cluster.sessions[uid].status.attempt
+            if failure not in self.failures and uid in self.cluster.committed:
+                assert outcome.reason in self._may_end_unfound(uid), outcome
+            self.failures.add(failure)
+
+    def _may_end_unfound(self, uid: str) -> set[Reason]:
+        """Nothing that was committed by then, where the store answers; what is cancelled is not wanted."""
+        if self.settings.store_patience is not None and not self.store_ever_down:
+            return {Reason.CANCELLED}
+        late = {Reason.DEADLINE_EXCEEDED} if self.stepped else set()
+        lost = {Reason.RESULT_LOST} if self.deleted_jobs[uid] > 1 else set()
+        return MAY_END_UNFOUND | late | lost
 
     # how everything comes to rest
 
     def rest(self) -> None:
         """Faults end. All sessions end too, or wait for what is true; then their videos expire."""
-        self.cluster.quota_full = False
+        self.cluster.quota_full = self.cluster.store_down = False
         self.operator.offset = 0
         for pod in self.cluster.pods.values():
             pod.silent = False  # the node is back: its kubelet learns what was decided meanwhile
@@ -223,7 +240,7 @@ class World:
 
     def _check_idle(self) -> None:
         """Nothing is left to do, for this operator and for one that has just started."""
-        for operator in (self.operator, Operator(self.cluster, CAPACITY)):
+        for operator in (self.operator, Operator(self.cluster, CAPACITY, settings=self.settings)):
             before = list(self.cluster.writes)
             for uid in list(operator.sessions):
                 decision = operator.step(uid)

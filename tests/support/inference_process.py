@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,4 +65,45 @@ def inference_process(folder: Path, *, renders: int = 64, waiting: int = 256) ->
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        process.stdout.close()
+
+
+@dataclass
+class ServeProcess:
+    """A running `avatar serve`."""
+
+    target: str
+    process: subprocess.Popen[str]
+    log: Path
+
+    @property
+    def finished(self) -> int:
+        """Renders that it drew to their end."""
+        return sum(
+            json.loads(line)["message"] == "render finished" for line in self.log.read_text().splitlines()
+        )
+
+
+@contextmanager
+def serve_process(folder: Path, *flags: str, **environment: str) -> Iterator[ServeProcess]:
+    """Runs the command on a free loopback port until the block ends; a test may have ended it before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "serve.log"
+    fixed = ["serve", "--port", "0", "--no-metrics", "--bundle-store", str(folder / "bundles")]
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "avatar_cli", *fixed, *flags],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, **environment},
+        )
+    assert process.stdout
+    try:
+        target = process.stdout.readline().removeprefix("serving on ").strip()
+        assert target, log.read_text()
+        yield ServeProcess(target, process, log)
+    finally:
+        process.kill()
+        process.wait()
         process.stdout.close()
