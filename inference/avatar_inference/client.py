@@ -10,7 +10,7 @@ async with InferenceClient("127.0.0.1:50051") as client:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
 from fractions import Fraction
 from typing import Any, Self
 
@@ -68,15 +68,31 @@ class InferenceClient:
     Args:
         target: HOST:PORT, or unix:PATH.
         root_certificates: PEM of the authorities to trust; with it the connection uses TLS.
+        server_name: on the server's certificate, where `target` is not that name.
+        token: asked before every call for what is sent as `authorization: Bearer …`; empty sends nothing.
     """
 
-    def __init__(self, target: str, *, root_certificates: bytes | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        root_certificates: bytes | None = None,
+        server_name: str = "",
+        token: Callable[[], str] = lambda: "",
+    ) -> None:
         self.target = target
         self._root_certificates = root_certificates
+        self._server_name = server_name
+        self._token = token
 
     async def __aenter__(self) -> Self:
         # A window that grows would hide for minutes from the server that nobody reads.
-        options = [("grpc.max_receive_message_length", MESSAGE_BYTES), ("grpc.http2.bdp_probe", 0)]
+        options: list[tuple[str, int | str]] = [
+            ("grpc.max_receive_message_length", MESSAGE_BYTES),
+            ("grpc.http2.bdp_probe", 0),
+        ]
+        if self._server_name:
+            options.append(("grpc.ssl_target_name_override", self._server_name))
         if self._root_certificates is None:
             self._channel = grpc.aio.insecure_channel(self.target, options=options)
         else:
@@ -102,7 +118,7 @@ class InferenceClient:
             AvatarError: typed, with field or retry-after where the server told them. An exception raised by
                 `audio` cancels the render and passes through.
         """
-        call = self._stub.Render(timeout=timeout)
+        call = self._stub.Render(timeout=timeout, metadata=self._metadata())
         first = _FirstStatus(call)
         sending = asyncio.create_task(_send(call, config, audio))
         try:
@@ -155,12 +171,13 @@ class InferenceClient:
                 for at in range(0, len(chunk), limits.MAX_SOURCE_CHUNK_BYTES):
                     yield pb.PrepareAvatarRequest(chunk=chunk[at : at + limits.MAX_SOURCE_CHUNK_BYTES])
 
-        call = self._stub.PrepareAvatar(requests())
+        call = self._stub.PrepareAvatar(requests(), metadata=self._metadata())
+        first = _FirstStatus(call)
         try:
             async for response in call:
                 yield prepare_event(response)
         except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error, self.target) from None
+            raise from_rpc_error(first.of(error), self.target) from None
         finally:
             call.cancel()
 
@@ -168,11 +185,15 @@ class InferenceClient:
         """What the server can do and how busy it is. Raises AvatarError when it can't be reached."""
         try:
             found: pb.GetServerInfoResponse = await self._stub.GetServerInfo(
-                pb.GetServerInfoRequest(), timeout=timeout
+                pb.GetServerInfoRequest(), timeout=timeout, metadata=self._metadata()
             )
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error, self.target) from None
         return found
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        token = self._token()
+        return (("authorization", f"Bearer {token}"),) if token else ()
 
 
 async def _send(call: Any, config: RenderConfig, audio: AsyncIterable[bytes | Flush]) -> None:

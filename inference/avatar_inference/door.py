@@ -19,7 +19,7 @@ OnQueued = Callable[[int, float | None], Awaitable[None]]
 
 
 class Door:
-    """Lets renders in. While draining it lets nobody in who did not ask before.
+    """Lets renders in. While draining it lets nobody in, and sends away who waits.
 
     Args:
         limits: what the server carries at once.
@@ -33,8 +33,6 @@ class Door:
         self._changed = asyncio.Event()
         self._entered: set[str] = set()
         self._last_left = time.monotonic()
-        self._empty = asyncio.Event()
-        self._empty.set()
 
     @property
     def active(self) -> int:
@@ -46,6 +44,12 @@ class Door:
         """Renders in line."""
         return self._admission.waiting
 
+    def check_open(self) -> None:
+        """Raises InferenceError (InferenceUnavailable) while draining."""
+        if self.draining:
+            message = "the server is draining; ask another one"
+            raise InferenceError(Reason.INFERENCE_UNAVAILABLE, message, retry_after=1.0)
+
     @asynccontextmanager
     async def enter(
         self, ticket: Ticket, frames_per_second: float, on_queued: OnQueued
@@ -55,11 +59,8 @@ class Door:
         Raises:
             InferenceError: Overloaded when the line is full, InferenceUnavailable while draining.
         """
-        if self.draining:
-            message = "the server is draining; send the render to another one"
-            raise InferenceError(Reason.INFERENCE_UNAVAILABLE, message, retry_after=1.0)
+        self.check_open()
         fps = self._admission.ask(ticket, frames_per_second)
-        self._empty.clear()
         try:
             self._count()
             if fps is None:
@@ -74,12 +75,9 @@ class Door:
             self._count()
             self._wake()
 
-    async def empty(self) -> None:
-        """Returns once nobody is inside or in line."""
-        await self._empty.wait()
-
     async def _wait(self, name: str, on_queued: OnQueued) -> None:
         while name not in self._entered:
+            self.check_open()  # another server draws it sooner than one that is about to end
             position = self._admission.position(name)
             await on_queued(position, self._admission.eta(position))
             try:
@@ -91,8 +89,6 @@ class Door:
         # A fresh event each time: all who wait see this change, and none misses the next.
         self._changed.set()
         self._changed = asyncio.Event()
-        if not self.active and not self.waiting:
-            self._empty.set()
 
     def _count(self) -> None:
         self._metrics.active.set(self.active)

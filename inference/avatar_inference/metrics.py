@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from avatar_core.errors import AvatarError, Reason
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -48,3 +52,28 @@ class Metrics:
             "Frames of LIVE streams drawn after they were due.",
             registry=self.registry,
         )
+
+
+def serve_metrics(host: str, port: int | None, metrics: Metrics) -> tuple[str | None, Callable[[], None]]:
+    """Serves metrics in a thread; HOST:PORT (None without a port), and what ends it.
+
+    Raises:
+        AvatarError: the port is taken.
+    """
+    if port is None:
+        return None, lambda: None
+    try:
+        server, thread = start_http_server(port, host, metrics.registry)
+    except OSError as error:
+        message = (
+            f"can't serve metrics on {host}:{port}: {error.strerror}; give another "
+            "--metrics-port, 0 for a free one, or --no-metrics"
+        )
+        raise AvatarError(Reason.INVALID_ARGUMENT, message, field="metrics_port") from None
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return f"{host}:{server.server_port}", stop

@@ -23,7 +23,7 @@ from avatar_inference.metrics import Metrics
 from avatar_inference.plan import RenderPlan, read_config
 from avatar_inference.preparation import Preparation
 from avatar_inference.render import CHUNKS_UNREAD, FRAMES_IN_FLIGHT, Render
-from avatar_inference.status import DETAILS_KEY, to_status
+from avatar_inference.status import abort
 from avatar_inference.worker import EngineWorker
 from avatar_protos.v1alpha1 import lip_sync_pb2 as pb
 from avatar_protos.v1alpha1 import lip_sync_pb2_grpc as pb_grpc
@@ -57,6 +57,13 @@ class LipSyncService(pb_grpc.LipSyncServiceServicer):  # type: ignore[misc]
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Returns once no render and no preparation is under way."""
+        await self._idle.wait()
 
     async def Render(self, requests: Requests, context: Context) -> None:  # noqa: N802
         """Draws one video (see the .proto)."""
@@ -78,7 +85,10 @@ class LipSyncService(pb_grpc.LipSyncServiceServicer):  # type: ignore[misc]
     ) -> None:
         """Runs a call and turns whatever goes wrong into one typed status, one log line and one count."""
         reason: Reason | None = None
+        self._under_way += 1
+        self._idle.clear()
         try:
+            self._parts.door.check_open()
             await work()
         except asyncio.CancelledError:
             reason = Reason.CANCELLED
@@ -90,12 +100,15 @@ class LipSyncService(pb_grpc.LipSyncServiceServicer):  # type: ignore[misc]
                 log.exception("call failed", extra={"session": session()})
             else:
                 log.warning("%s", error, extra={"reason": str(reason), "session": session()})
-            status = to_status(error)
-            code = getattr(grpc.StatusCode, error.info.grpc)
-            details = ((DETAILS_KEY, status.SerializeToString()),)
-            await context.abort(code, status.message, trailing_metadata=details)
+            await abort(context, error)
         finally:
+            self._ended()
             self._parts.metrics.renders.labels(reason=str(reason or "Succeeded")).inc()
+
+    def _ended(self) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
 
 
 class _Call:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -46,6 +46,14 @@ def to_status(error: AvatarError) -> status_pb2.Status:
         box.Pack(detail)
         packed.append(box)
     return status_pb2.Status(code=code.value[0], message=str(error), details=packed)
+
+
+async def abort(context: Any, error: AvatarError) -> NoReturn:
+    """Ends a call on the server's side by the status of an error."""
+    status = to_status(error)
+    details = ((DETAILS_KEY, status.SerializeToString()),)
+    await context.abort(getattr(grpc.StatusCode, error.info.grpc), status.message, trailing_metadata=details)
+    raise AssertionError
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError, target: str) -> AvatarError:

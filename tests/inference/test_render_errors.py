@@ -12,13 +12,15 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.support.renders import Rendered, collect
 from tests.support.sound import babble, pieces
 
 from avatar_core.errors import AvatarError, InferenceError, InvalidInputError, Reason
+from avatar_inference.admission import Limits
 from avatar_inference.bundle import Bundle
 from avatar_inference.bundle_store import BundleStore
-from avatar_inference.client import Flush, InferenceClient, RenderConfig, RenderEvent, Video
+from avatar_inference.client import Flush, InferenceClient, RenderConfig, RenderEvent, Video, _FirstStatus
 from avatar_inference.server import Running, ServerSettings, serve
 from avatar_inference.status import from_rpc_error
 from avatar_protos.v1alpha1 import lip_sync_pb2 as pb
@@ -108,12 +110,14 @@ async def test_each_mistake_is_named_and_harms_nobody(
     neighbour = asyncio.create_task(collect(client, CONFIG, pieces(babble(0.5, 16000))))
     async with grpc.aio.insecure_channel(server.target) as channel:
         call = pb_grpc.LipSyncServiceStub(channel).Render(requests_of(requests))
+        first = _FirstStatus(call)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             async for _ in call:
                 pass
-    error = from_rpc_error(caught.value, server.target)
+    told = first.of(caught.value)
+    error = from_rpc_error(told, server.target)
     assert error.reason is reason
-    assert caught.value.code().name == error.info.grpc
+    assert told.code().name == error.info.grpc
     assert field in (error.field or "")
     assert words in error.message
     assert (await neighbour).result
@@ -289,6 +293,38 @@ async def test_draining_finishes_what_was_accepted_and_refuses_new(tmp_path: Pat
         with pytest.raises(InferenceError) as caught:
             await collect(client, CONFIG, pieces(babble(0.1, 16000)))
         assert caught.value.reason is Reason.INFERENCE_UNAVAILABLE
+        async with InferenceClient(running.target) as newcomer:  # it is told so, and not just refused
+            assert (await newcomer.info()).draining
+            with pytest.raises(InferenceError, match="draining"):
+                await anext(newcomer.prepare(pieces(babble(0.1, 16000))))  # type: ignore[arg-type]
+        async with grpc.aio.insecure_channel(running.target) as channel:
+            health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            assert health.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert not stopping.done()
         go_on.set()
         assert (await accepted).result
+        await stopping
+
+
+async def test_draining_sends_those_in_line_to_another_server(tmp_path: Path) -> None:
+    go_on, first, second = asyncio.Event(), Rendered(), Rendered()
+
+    async def held() -> AsyncIterator[bytes | Flush]:
+        yield babble(0.3, 16000)
+        await go_on.wait()
+
+    manager = serve(ServerSettings(port=0, bundle_store=tmp_path, limits=Limits(1, 10, 2**31)))
+    running = await manager.__aenter__()
+    async with InferenceClient(running.target) as client, asyncio.timeout(30):
+        drawn = asyncio.create_task(collect(client, CONFIG, held(), first))
+        while first.accepted is None:
+            await asyncio.sleep(0.01)
+        waits = asyncio.create_task(collect(client, CONFIG, pieces(babble(0.1, 16000)), second))
+        while not second.queued:
+            await asyncio.sleep(0.01)
+        stopping = asyncio.create_task(manager.__aexit__(None, None, None))
+        with pytest.raises(InferenceError, match="draining"):
+            await waits
+        go_on.set()
+        assert (await drawn).result
         await stopping

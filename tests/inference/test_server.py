@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -17,7 +19,8 @@ from tests.support.sound import babble, pieces
 
 from avatar_core.errors import AvatarError, InferenceError, InvalidInputError, Reason
 from avatar_inference.client import InferenceClient, RenderConfig
-from avatar_inference.server import SERVICE, Running, ServerSettings, Tls, serve
+from avatar_inference.listening import Tls
+from avatar_inference.server import SERVICE, Running, ServerSettings, serve
 
 
 async def test_it_tells_what_it_is(client: InferenceClient) -> None:
@@ -120,3 +123,31 @@ async def test_an_unknown_engine_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="must be preview"):
         async with serve(ServerSettings(port=0, bundle_store=tmp_path, engine="psychic")):
             pass
+
+
+WITHOUT_KUBERNETES = """
+import asyncio, sys
+from pathlib import Path
+sys.modules["kubernetes"] = None
+from avatar_core.errors import AvatarError
+from avatar_inference.server import ServerSettings, serve
+
+async def main(audience):
+    async with serve(ServerSettings(port=0, bundle_store=Path(sys.argv[1]), token_audience=audience)):
+        print("serving")
+
+asyncio.run(main(""))
+try:
+    asyncio.run(main("a"))
+except AvatarError as error:
+    print(error.reason, error)
+"""
+
+
+def test_without_the_kubernetes_client_it_serves_and_asks_for_no_tokens(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_KUBERNETES, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    first, second = ran.stdout.splitlines()
+    assert first == "serving"
+    assert second.startswith("MissingDependency")
+    assert "install avatar-operator[operator]" in second
