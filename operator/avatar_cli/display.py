@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 1.0
 """Seconds between lines in a pipe while work goes on; together with the ticker's 0.5 s never above 2."""
+NOTE_EVERY = 10.0
+"""Seconds between lines that say the same note, in a pipe: what waits for a cluster may wait for long."""
 JSON_EVERY = 0.25
 """Seconds between objects."""
 
@@ -44,10 +46,12 @@ class PlainDisplay:
 
     def __init__(self) -> None:
         self._shown, self._at = Progress(), 0.0
+        self._noted, self._noted_at = "", 0.0
 
     def begin(self, title: str) -> None:
         """Starts anew with a headline."""
         self._shown, self._at = Progress(), 0.0
+        self._noted = ""
         click.echo(title, err=True)
 
     def show(self, progress: Progress, now: float) -> None:
@@ -58,8 +62,10 @@ class PlainDisplay:
         for stage in progress.stages:
             if stage.stage not in over:
                 click.echo(line(stage, now), err=True)
-        if progress.note:
+        if progress.note and (progress.note != self._noted or now - self._noted_at >= NOTE_EVERY):
             click.echo(progress.note, err=True)
+            self._noted_at = now
+        self._noted = progress.note
         self._shown, self._at = progress, now
 
     def end(self) -> None:

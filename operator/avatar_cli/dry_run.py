@@ -101,7 +101,7 @@ def _mistakes(error: client.ApiException) -> list[Mistake]:
     except ValueError:
         status = {}
     if error.status == 404 and not status.get("details", {}).get("name"):
-        message = f"the cluster knows no {GROUP}/{VERSION}: install charts/avatar-operator/crds first"
+        message = f"the cluster knows no {GROUP}/{VERSION}: install charts/avatar-operator/files/crds first"
         return [Mistake((), message)]
     causes = status.get("details", {}).get("causes", [])
     found = [Mistake(_path(cause.get("field", "")), cause.get("message", "")) for cause in causes]

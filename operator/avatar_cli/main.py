@@ -15,6 +15,7 @@ from click.exceptions import NoArgsIsHelpError
 from avatar_cli.failure import tell
 from avatar_cli.lazy import LazyGroup
 from avatar_core.errors import AvatarError, Reason
+from avatar_core.signals import end_when_told
 
 COMMANDS = {
     "demo": ("avatar_cli.commands.demo", "Make a first talking video, out/hello.mp4."),
@@ -23,6 +24,12 @@ COMMANDS = {
     "prepare": ("avatar_cli.commands.prepare", "Make an avatar from a photograph or a video."),
     "weights": ("avatar_cli.commands.weights", "Fetch, check and list the weights of the musetalk engine."),
     "lint": ("avatar_cli.commands.lint", "Check manifests as a cluster will."),
+    "watch": ("avatar_cli.commands.watch", "Follow a session of a cluster until its end."),
+    "download": ("avatar_cli.commands.download", "Fetch a session's video from a cluster."),
+    "describe": ("avatar_cli.commands.describe", "Tell how a session is, and what to do about it."),
+    "logs": ("avatar_cli.commands.logs", "Print the log of a session's pod."),
+    "cancel": ("avatar_cli.commands.cancel", "End a session for good."),
+    "retry": ("avatar_cli.commands.retry", "Give a session that failed another attempt."),
     "bench": ("avatar_cli.commands.bench", "Measure how fast an engine is on this machine."),
     "cleanup": ("avatar_cli.commands.cleanup", "Delete videos past their expiry."),
     "operator": ("avatar_cli.commands.operator", "Run the controller of a cluster."),
@@ -59,6 +66,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The console script: the exit code follows the reason of a failure."""
+    if os.getpid() == 1:  # of a container; elsewhere SIGTERM does what it always does
+        end_when_told()
     code = run()
     with suppress(BrokenPipeError):
         sys.stdout.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from avatar_cli.receipts import Made
 from avatar_cli.request import Request, output_of
 from avatar_core.errors import InvalidInputError, Reason
 from avatar_inference.client import InferenceClient
+from avatar_inference.replicas import Replicas
 from avatar_session.job import SessionJob
 from avatar_session.llm import Turn
 from avatar_session.pipeline import run_session
@@ -69,19 +70,22 @@ class _Server:
 
     def __init__(self, delivery: Delivery, servers: AsyncExitStack) -> None:
         self._wanted, self._engine = delivery.server, delivery.engine
-        self._servers, self._target = servers, ""
+        self._servers = servers
+        self._replicas: Replicas | None = None
         self._roots = delivery.server_ca.read_bytes() if delivery.server_ca else None
 
     async def ready(self, board: Board) -> None:
         """Returns once there is something to connect to."""
-        if not self._target:
+        if self._replicas is None:
             board.waiting("starting the inference server" if self._wanted is None else "")
             starting = server_at(self._wanted, self._engine)
-            self._target = await self._servers.enter_async_context(starting)
+            target = await self._servers.enter_async_context(starting)
+            self._replicas = Replicas(target, root_certificates=self._roots)
 
-    def connect(self) -> InferenceClient:
+    def connect(self) -> AbstractAsyncContextManager[InferenceClient]:
         """A new connection."""
-        return InferenceClient(self._target, root_certificates=self._roots)
+        assert self._replicas is not None
+        return self._replicas.connect()
 
 
 async def _make(

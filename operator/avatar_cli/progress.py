@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-TITLES = {"llm": "write", "speech": "speak", "render": "draw", "publish": "publish", "prepare": "prepare"}
+TITLES = {"llm": "write", "speech": "speak", "render": "draw", "publish": "publish"}
+TITLES |= {"prepare": "prepare", "download": "fetch"}
 """What a stage does, in a word for people."""
 
 
@@ -22,6 +23,8 @@ class StageProgress:
         total: in all, None while unknown.
         guess: percent, as estimated by whoever does the work; counts while the total is unknown.
         began, seen: when it was first and last heard of.
+        known: its share, 0 to 1, when it was first heard of, which may be late; paces are counted from there.
+        first: `done` then.
         finished: it is over.
     """
 
@@ -33,6 +36,8 @@ class StageProgress:
     total: float | None = None
     guess: int = 0
     finished: bool = False
+    first: float = 0
+    known: float = 0
 
     @property
     def percent(self) -> int | None:
@@ -45,16 +50,21 @@ class StageProgress:
 
     @property
     def rate(self) -> float | None:
-        """Units a second since it began; None before there is anything to divide."""
-        spent = self.seen - self.began
-        return self.done / spent if spent > 0 and self.done else None
+        """Units a second since it was first heard of; None before there is anything to divide."""
+        spent, got = self.seen - self.began, self.done - self.first
+        return got / spent if spent > 0 and got > 0 else None
+
+    @property
+    def share(self) -> float:
+        """0 to 1; 0 while nobody knows."""
+        return self.done / self.total if self.total else self.guess / 100
 
     def eta(self, now: float) -> float | None:
         """Seconds until it is over at the pace so far; None while unknown or over."""
-        share = self.done / self.total if self.total else self.guess / 100
-        if self.finished or not share or self.seen <= self.began:
+        got = self.share - self.known
+        if self.finished or got <= 0 or self.seen <= self.began:
             return None
-        left = (self.seen - self.began) * max(0.0, 1 - share) / share
+        left = (self.seen - self.began) * max(0.0, 1 - self.share) / got
         return max(0.0, left - (now - self.seen))
 
 
@@ -88,6 +98,8 @@ class Progress:
             guess=max(guess, old.guess),
             finished=finished or old.finished,
         )
+        if new.began == now:
+            new = replace(new, first=new.done, known=new.share)
         others = self.stages if known else (*self.stages, new)
         return replace(self, stages=tuple(new if s.stage == stage else s for s in others), note="")
 

@@ -92,6 +92,8 @@ def program() -> str:
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return "python -m avatar_cli"
+    if called.name == "kubectl-avatar":
+        return "kubectl avatar"
     return called.name if shutil.which(called.name) else shlex.quote(sys.argv[0])
 
 

@@ -13,8 +13,10 @@ from click.testing import CliRunner
 from avatar_cli import checks, main
 from avatar_cli.commands.completion import command as completion
 from avatar_cli.commands.serve import command as serve
+from avatar_cli.commands.serve import settings_from
 from avatar_cli.failure import block, describe
 from avatar_core.errors import REASONS, InvalidInputError, ProviderError, Reason
+from avatar_inference.bundle_gateway import SharedBundles
 
 
 def avatar(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -111,6 +113,29 @@ def test_serve_refuses_half_of_a_key_pair(tmp_path: Path) -> None:
     ran = CliRunner().invoke(serve, ["--tls-cert", str(tmp_path / "cert.pem")])
     assert ran.exit_code == 2
     assert "belong together" in ran.output
+
+
+def test_serve_refuses_a_gateway_without_a_token() -> None:
+    ran = CliRunner().invoke(serve, ["--bundle-gateway", "http://gateway:8082"])
+    assert ran.exit_code == 2
+    assert "--bundle-token belong together" in ran.output
+
+
+def test_serve_takes_what_a_cluster_needs(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    told = [
+        "--token-audience",
+        "a",
+        "--bundle-gateway",
+        "http://g",
+        "--bundle-token",
+        str(tmp_path / "token"),
+    ]
+    with serve.make_context("serve", [*told, "--bundle-cache-mib", "3"]) as context:
+        settings = settings_from(context.params)
+    assert settings.token_audience == "a"
+    assert settings.shared_bundles == SharedBundles("http://g", tmp_path / "token")
+    assert settings.bundle_cache_bytes == 3 * 1024**2
 
 
 def test_doctor_names_the_command_that_mends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,11 @@ def _as_json(finding: Finding) -> str:
 
 
 def _as_text(finding: Finding) -> str:
+    """One line, whatever a manifest or a server says."""
+    from avatar_core.mistakes import printable
+
+    message = printable(finding.message)
     if finding.line is None:
-        return finding.message
+        return message
     place = f"{finding.source}:{finding.line}"
-    return f"{place}: {finding.field}: {finding.message}" if finding.field else f"{place}: {finding.message}"
+    return f"{place}: {finding.field}: {message}" if finding.field else f"{place}: {message}"

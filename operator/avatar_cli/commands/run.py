@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from avatar_cli.display import choose
 from avatar_cli.engine_flags import engine_flags, taken
 from avatar_cli.flags import FIELDS
 from avatar_cli.lazy import NearChoice
+from avatar_cli.stopping import cancel_on_signals
 from avatar_core.limits import PROFILES
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=int, help="Seconds for everything.  [default: 120]")
 @click.option("--llm-url", help="Base URL of a server with the OpenAI API.")
 @click.option("--model", help="The model's name on that server.")
-@click.option("--server", metavar="HOST:PORT", help="Draw there.  [default: a server of its own]")
+@click.option(
+    "--server",
+    metavar="HOST:PORT",
+    help="Draw there, or on the least busy of several parted by commas.  [default: a server of its own]",
+)
 @click.option(
     "--server-ca",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -100,24 +104,12 @@ async def _make_and_tell(wanted: list[Request], delivery: Delivery, *, as_json: 
     from avatar_cli import receipts
     from avatar_cli.making import make_all
 
-    _cancel_on_signals()
+    cancel_on_signals()
     made = None
     async for made in make_all(wanted, delivery, choose(as_json=as_json)):
         click.echo(receipts.as_json(made) if as_json else receipts.as_text(made))
     if made is not None and not as_json:
         click.echo(f"Next: {receipts.next_step(made)}")
-
-
-def _cancel_on_signals() -> None:
-    """A supervisor's SIGTERM and a closed terminal leave as little behind as a person's Ctrl-C.
-
-    The task is cancelled directly, not by way of SIGINT: a script's background job has that one ignored.
-    """
-    task = asyncio.current_task()
-    assert task
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish is kept
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _read(file: str | None) -> str | None:

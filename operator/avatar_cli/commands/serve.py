@@ -36,6 +36,17 @@ METRICS_PORT = 9464
     "--held-mib", default=2048, show_default=True, type=click.IntRange(64), help="Memory for renders."
 )
 @click.option("--bundle-store", type=click.Path(file_okay=False, path_type=Path), help="Prepared avatars.")
+@click.option(
+    "--bundle-gateway", metavar="URL", help="Where all servers keep them; the folder is a cache then."
+)
+@click.option(
+    "--bundle-token",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of the token for that gateway.",
+)
+@click.option(
+    "--bundle-cache-mib", default=4096, show_default=True, type=click.IntRange(1), help="Disk for that cache."
+)
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM file.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM file.")
 @click.option(
@@ -44,6 +55,9 @@ METRICS_PORT = 9464
     help="Clients must show a certificate of this authority.",
 )
 @click.option("--insecure", is_flag=True, help="Allow plain text on an address others can reach.")
+@click.option(
+    "--token-audience", default="", help="Callers must be pods with a token for this; none: anybody may call."
+)
 @click.option("--drain-seconds", default=120.0, show_default=True, help="For accepted renders on shutdown.")
 @click.option("--log-level", default="info", show_default=True, type=NearChoice(["debug", "info", "warning"]))
 @click.option("--log-format", default="json", show_default=True, type=NearChoice(["json", "plain"]))
@@ -67,11 +81,16 @@ def command(**flags: Any) -> None:
 def settings_from(flags: dict[str, Any]) -> ServerSettings:
     """The settings these flags mean. Raises click.UsageError when one flag lacks the other it needs."""
     from avatar_inference.admission import Limits
-    from avatar_inference.server import Tls, default_bundle_store
+    from avatar_inference.bundle_gateway import SharedBundles
+    from avatar_inference.bundle_store import default_bundle_store
+    from avatar_inference.listening import Tls
 
     certificate, key, client_ca = (flags[name] for name in ("tls_cert", "tls_key", "tls_client_ca"))
     if (certificate is None) is not (key is None) or (client_ca and not certificate):
         raise click.UsageError("--tls-cert and --tls-key belong together; --tls-client-ca needs both")
+    gateway, token = flags["bundle_gateway"], flags["bundle_token"]
+    if (gateway is None) is not (token is None):
+        raise click.UsageError("--bundle-gateway and --bundle-token belong together")
     return taken(flags).settings(
         host=flags["host"],
         port=flags["port"],
@@ -79,8 +98,11 @@ def settings_from(flags: dict[str, Any]) -> ServerSettings:
         max_batch=flags["max_batch"],
         limits=Limits(flags["max_renders"], flags["max_waiting"], flags["held_mib"] * 1024**2),
         bundle_store=flags["bundle_store"] or default_bundle_store(),
+        shared_bundles=SharedBundles(gateway, token) if gateway else None,
+        bundle_cache_bytes=flags["bundle_cache_mib"] * 1024**2,
         tls=Tls(certificate, key, client_ca) if certificate else None,
         insecure=flags["insecure"],
+        token_audience=flags["token_audience"],
         drain_seconds=flags["drain_seconds"],
     )
 

@@ -1,0 +1,1 @@
+"""Sessions of a cluster, as the person at the terminal may see them."""
