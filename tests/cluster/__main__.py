@@ -7,6 +7,8 @@ import signal
 import sys
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.node import NodeCluster
+from tests.cluster.programs import NODE_RELEASES, RELEASES
 from tests.cluster.servers import ServerError
 from tests.cluster.tools import ToolsError, make_tools
 
@@ -16,12 +18,15 @@ def _say(line: object) -> None:
 
 
 def _tools(_: argparse.Namespace) -> None:
-    for path in make_tools(_say).values():
+    releases = NODE_RELEASES if sys.platform == "linux" else RELEASES
+    for path in make_tools(_say, releases).values():
         _say(path)
 
 
 def _up(chosen: argparse.Namespace) -> None:
-    with Cluster.start(controllers=chosen.controllers, scheduler=chosen.scheduler) as cluster:
+    kind = NodeCluster if chosen.node else Cluster
+    controllers, scheduler = chosen.controllers or chosen.node, chosen.scheduler or chosen.node
+    with kind.start(controllers=controllers, scheduler=scheduler) as cluster:
         _say(f"export KUBECONFIG={cluster.kubeconfig()}")
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
@@ -35,6 +40,9 @@ def main() -> int:
     up = commands.add_parser("up", help="run a cluster until Ctrl-C and say where its kubeconfig is")
     up.add_argument("--controllers", action="store_true", help="with kube-controller-manager")
     up.add_argument("--scheduler", action="store_true", help="with kube-scheduler")
+    up.add_argument(
+        "--node", action="store_true", help="with all of these and a node that runs pods; as root"
+    )
     up.set_defaults(run=_up)
     chosen = parser.parse_args()
     try:

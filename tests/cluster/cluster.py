@@ -9,13 +9,15 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tests.cluster.access import ADMIN, MASTERS
 from tests.cluster.audit import Request, read_audit_log
+from tests.cluster.commands import LOOPBACK
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.kubelet import Kubelet, Script
 from tests.cluster.link import Link
+from tests.cluster.programs import RELEASES, Release
 from tests.cluster.refusals import Refusal, RefusingWebhook, configuration, lift, put_in_force
 from tests.cluster.rest import Rest
 from tests.cluster.tools import find_tools
@@ -34,8 +36,12 @@ class Cluster(ControlPlane):
     Any number of them may run side by side. Everything they write is in one temporary folder.
     """
 
-    def __init__(self, tools: Mapping[str, Path], flags: Mapping[str, Sequence[str]]) -> None:
-        super().__init__(tools, flags)
+    _RELEASES: ClassVar[Sequence[Release]] = RELEASES
+
+    def __init__(
+        self, tools: Mapping[str, Path], flags: Mapping[str, Sequence[str]], address: str = LOOPBACK
+    ) -> None:
+        super().__init__(tools, flags, address)
         self._links: list[Link] = []
 
     @classmethod
@@ -62,19 +68,22 @@ class Cluster(ControlPlane):
             ToolsError: the programs are not there; the message says what to do.
             ServerError: a server did not start; the message has the end of its log.
         """
-        cluster = cls(find_tools(), flags or {})
+        cluster = cls(find_tools(cls._RELEASES), flags or {})
         try:
-            cluster._start_storage()
-            for manifest in manifests:
-                cluster.apply(manifest)
-            if scheduler:
-                cluster._start_scheduler()
-            if controllers:
-                cluster._start_controllers()
+            cluster._start_servers(controllers, scheduler, manifests)
         except BaseException:
             cluster.stop()
             raise
         return cluster
+
+    def _start_servers(self, controllers: bool, scheduler: bool, manifests: Sequence[Path]) -> None:
+        self._start_storage()
+        for manifest in manifests:
+            self.apply(manifest)
+        if scheduler:
+            self._start_scheduler()
+        if controllers:
+            self._start_controllers()
 
     def stop(self) -> None:
         """Ends every server and removes the folder. May be called again."""
@@ -166,7 +175,7 @@ class Cluster(ControlPlane):
 
     def link(self) -> Link:
         """A new way to the API server that can be cut, stalled and refused; for `kubeconfig` and `client`."""
-        link = Link(self._layout.api_port)
+        link = Link(self._layout.address, self._layout.api_port)
         self._links.append(link)
         return link
 

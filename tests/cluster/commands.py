@@ -14,6 +14,7 @@ CONTROLLER_MANAGER, SCHEDULER = "kube-controller-manager", "kube-scheduler"
 
 _SERVICE_RANGE = "10.96.0.0/24"
 SERVER_NAMES = ("127.0.0.1", "localhost", "kubernetes.default.svc", "kubernetes.default", "10.96.0.1")
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Layout:
         folder: holds the files named in `files`, etcd's data and the audit log.
         tools: programs by name.
         flags: further flags by a server's name; one given here replaces ours of that name.
+        address: where the API server listens.
     """
 
     folder: Path
@@ -32,6 +34,7 @@ class Layout:
     etcd_port: int
     etcd_peer_port: int
     flags: Mapping[str, Sequence[str]]
+    address: str = LOOPBACK
 
     @property
     def audit_log(self) -> Path:
@@ -41,7 +44,7 @@ class Layout:
     @property
     def url(self) -> str:
         """Of the API server."""
-        return f"https://127.0.0.1:{self.api_port}"
+        return f"https://{self.address}:{self.api_port}"
 
     @property
     def etcd_url(self) -> str:
@@ -73,8 +76,8 @@ def api_server(layout: Layout) -> list[str]:
         layout,
         API_SERVER,
         f"--etcd-servers={layout.etcd_url}",
-        "--bind-address=127.0.0.1",
-        "--advertise-address=127.0.0.1",
+        f"--bind-address={layout.address}",
+        f"--advertise-address={layout.address}",
         "--endpoint-reconciler-type=none",
         f"--secure-port={layout.api_port}",
         "--permit-port-sharing",
@@ -127,11 +130,13 @@ def scheduler(layout: Layout, kubeconfig: Path) -> list[str]:
 
 
 def _command(layout: Layout, program: str, *flags: str) -> list[str]:
-    """A flag of `layout.flags` replaces ours: lists, such as --controllers, would otherwise grow together."""
-    wanted = layout.flags.get(program, ())
+    return [str(layout.tools[program]), *with_flags(flags, layout.flags.get(program, ()))]
+
+
+def with_flags(ours: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """A wanted flag replaces ours of its name: lists, such as --controllers, would else grow together."""
     replaced = {flag.partition("=")[0] for flag in wanted}
-    kept = [flag for flag in flags if flag.partition("=")[0] not in replaced]
-    return [str(layout.tools[program]), *kept, *wanted]
+    return [*(flag for flag in ours if flag.partition("=")[0] not in replaced), *wanted]
 
 
 # Who belongs to the cluster itself or sets up tests is not what a test wants to count.

@@ -11,7 +11,7 @@ from typing import Any, Self
 import urllib3
 from tests.cluster import commands
 from tests.cluster.access import ADMIN, MASTERS, Access
-from tests.cluster.commands import API_SERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER, Layout
+from tests.cluster.commands import API_SERVER, CONTROLLER_MANAGER, ETCD, LOOPBACK, SCHEDULER, Layout
 from tests.cluster.pki import Authority, Identity, signing_key
 from tests.cluster.rest import Rest, RestError
 from tests.cluster.servers import Port, Servers
@@ -26,20 +26,23 @@ class ControlPlane:
         rest: plain requests of an administrator.
     """
 
-    def __init__(self, tools: Mapping[str, Path], flags: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, tools: Mapping[str, Path], flags: Mapping[str, Sequence[str]], address: str = LOOPBACK
+    ) -> None:
         self._tools = tools
         self._servers = Servers()
         self._ports = [Port(), Port(), Port()]
         self.folder = self._servers.folder
         api, etcd, peer = (port.number for port in self._ports)
-        self._layout = Layout(self.folder, tools, api, etcd, peer, flags)
+        self._layout = Layout(self.folder, tools, api, etcd, peer, flags, address)
         self.url = self._layout.url
-        authority = Authority()
-        own = Identity(authority.certificate, authority.key)
-        files = commands.files(own, authority.server(commands.SERVER_NAMES), signing_key())
+        self._authority = Authority()
+        own = Identity(self._authority.certificate, self._authority.key)
+        server = self._authority.server(list(dict.fromkeys([*commands.SERVER_NAMES, address])))
+        files = commands.files(own, server, signing_key())
         for name, content in files.items():
             (self.folder / name).write_bytes(content)
-        self._access = Access(self.folder, authority)
+        self._access = Access(self.folder, self._authority)
         self.rest: Rest = self._access.rest(self.url, ADMIN)
 
     def __enter__(self) -> Self:
@@ -81,11 +84,12 @@ class ControlPlane:
     @contextmanager
     def frozen(self, server: str = API_SERVER) -> Iterator[None]:
         """Halts a server until the block ends: connections are accepted and nothing answers."""
-        self._servers.freeze(server)
+        keeper = self._keeper_of(server)
+        keeper.freeze(server)
         try:
             yield
         finally:
-            self._servers.thaw(server)
+            keeper.thaw(server)
 
     def forget_history(self) -> None:
         """Makes every older resourceVersion answer 410 Gone: compacts etcd and restarts the API server.
@@ -98,7 +102,15 @@ class ControlPlane:
 
     def log(self, server: str) -> str:
         """What a server, such as "kube-apiserver", has said."""
-        return self._servers.log(server)
+        return self._keeper_of(server).log(server)
+
+    def pids(self) -> dict[str, int]:
+        """Of the servers, by name; to measure them."""
+        return dict(self._servers.pids)
+
+    def _keeper_of(self, server: str) -> Servers:
+        """Who keeps a server."""
+        return self._servers
 
     def _start_storage(self) -> None:
         self._servers.start(ETCD, commands.etcd(self._layout))

@@ -39,7 +39,7 @@ def download(release: Release, program: str, target: Path) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != wanted:
         raise DownloadError(f"{url} has SHA-256 {found}, published is {wanted or 'none'}")
-    if url.endswith(".tar.gz"):
+    if url.endswith((".tar.gz", ".tgz")):
         _extract(archive, program, target)
     else:
         archive.rename(target)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.kubelet import Kubelet
+from tests.cluster.node import NodeCluster, node_problem
+from tests.cluster.programs import NODE_RELEASES, RELEASES, Release
 from tests.cluster.tools import ToolsError, find_tools
 
 
@@ -17,12 +19,34 @@ def cluster_tools() -> None:
 
     For tests that start clusters of their own.
     """
+    _find(RELEASES)
+
+
+@pytest.fixture(scope="session")
+def node_tools() -> None:
+    """Skips whoever asks if no node can run here, and says why. For tests that start clusters with a node.
+
+    Missing programs are a failure in CI; a machine that gives no root, mounts or namespaces is none.
+    """
+    if problem := node_problem():
+        pytest.skip(problem)
+    _find(NODE_RELEASES)
+
+
+def _find(releases: Sequence[Release]) -> None:
     try:
-        find_tools()
+        find_tools(releases)
     except ToolsError as error:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def node_cluster(node_tools: None) -> Iterator[NodeCluster]:
+    """A cluster with a node, shared by all tests of this process."""
+    with NodeCluster.start() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Self
 
 from tests.cluster.pod_states import Json, PodState, ended
@@ -16,6 +18,7 @@ Script = Callable[[Json], Iterable[PodState]]
 
 _KILLED = ended(143)
 _RETRY_SECONDS = 0.2
+_PLAYED_AT_ONCE, _ASKED_AT_ONCE = 256, 8
 _CAPACITY = {"cpu": "64", "memory": "256Gi", "pods": "10000", "nvidia.com/gpu": "8"}
 
 
@@ -27,7 +30,8 @@ class Kubelet:
 
     Args:
         rest: requests of a cluster's administrator.
-        script: states that each new pod goes through at once and by itself; without one, `play` does it.
+        script: states that each new pod goes through by itself; without one, `play` does it. It may be a
+            generator that sleeps: each pod has a thread of its own, up to 256 of them.
     """
 
     def __init__(self, rest: Rest, namespace: str, script: Script | None = None) -> None:
@@ -37,6 +41,9 @@ class Kubelet:
         self._played: set[str] = set()
         self._stopping = threading.Event()
         self._end_watch: Callable[[], None] = lambda: None
+        # More requests at once than this only queue at the API server.
+        self._turns = threading.BoundedSemaphore(_ASKED_AT_ONCE)
+        self._players = ThreadPoolExecutor(_PLAYED_AT_ONCE, self.node)
         self._thread = threading.Thread(target=self._follow, name=self.node, daemon=True)
 
     def __enter__(self) -> Self:
@@ -53,13 +60,15 @@ class Kubelet:
         while self._thread.is_alive():
             self._end_watch()
             self._thread.join(0.1)
+        self._players.shutdown(cancel_futures=True)
 
     def play(self, pod: str, *states: PodState) -> None:
         """Puts the pod of this name through states, one after the other."""
+        found = self._rest.get(f"{self._pods}/{pod}")
         for state in states:
-            self._put(self._rest.get(f"{self._pods}/{pod}"), state)
+            found = self._put(found, state)
 
-    def pod(self, labels: str = "", *, seconds: float = 10) -> str:
+    def pod(self, labels: str = "", *, seconds: float = 20) -> str:
         """Name of a pod that is neither ended nor deleted; waits for one.
 
         Args:
@@ -85,14 +94,15 @@ class Kubelet:
         # Every new node is born with the taint not-ready; the controller that lifts it may not be running.
         self._rest.patch(f"/api/v1/nodes/{self.node}", {"spec": {"taints": None}})
 
-    def _put(self, pod: Json, state: PodState) -> None:
+    def _put(self, pod: Json, state: PodState) -> Json:
+        """The pod as it is then."""
         path = f"{self._pods}/{pod['metadata']['name']}"
         if state.needs_node and not pod["spec"].get("nodeName"):
             target = {"apiVersion": "v1", "kind": "Node", "name": self.node}
             metadata = {"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
             binding = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
             self._rest.post(f"{path}/binding", binding)
-        self._rest.patch(f"{path}/status", {"status": state.status(pod, _now())}, STRATEGIC_PATCH)
+        return self._rest.patch(f"{path}/status", {"status": state.status(pod, _now())}, STRATEGIC_PATCH)
 
     def _follow(self) -> None:
         """Watches until stopped; after a break from what there is now."""
@@ -109,7 +119,23 @@ class Kubelet:
                 self._finish(pod)
             elif self._script and pod["metadata"]["uid"] not in self._played:
                 self._played.add(pod["metadata"]["uid"])
-                self.play(pod["metadata"]["name"], *self._script(pod))
+                self._players.submit(self._perform, pod, self._script)
+
+    def _perform(self, pod: Json, script: Script) -> None:
+        """Plays a script to its end, or to the pod's."""
+        for state in script(pod):
+            while not self._stopping.is_set():
+                try:
+                    with self._turns:
+                        pod = self._put(pod, state)
+                    break
+                except RestError as error:
+                    if error.code == HTTPStatus.NOT_FOUND:
+                        return
+                # The API server is away, or what was asked was done and the answer lost.
+                self._stopping.wait(_RETRY_SECONDS)
+                with suppress(RestError):
+                    pod = self._rest.get(f"{self._pods}/{pod['metadata']['name']}")
 
     def _finish(self, pod: Json) -> None:
         """What a kubelet does with a deleted pod: ends its containers, says so, then lets it go."""

@@ -18,16 +18,16 @@ _LOOK_SECONDS = 0.02
 
 
 class Link:
-    """Forwards a loopback port of its own to a server's port.
+    """Forwards a loopback port of its own to a server's address and port.
 
     Attributes:
         port: where clients connect.
         delay: seconds that each chunk waits before it is handed on, in both directions.
     """
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target: str, target_port: int) -> None:
         self.delay = 0.0
-        self._target_port = target_port
+        self._target, self._target_port = target, target_port
         self._refuses = self._stalls = False
         self._open: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
@@ -93,7 +93,7 @@ class Link:
             return
         try:
             from_server, to_server = await asyncio.open_connection(
-                "127.0.0.1", self._target_port, limit=_CHUNK
+                self._target, self._target_port, limit=_CHUNK
             )
         except OSError:
             _reset(to_client)

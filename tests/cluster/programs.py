@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 _GO_MODULES = Path(__file__).parent / "go"
@@ -18,8 +19,8 @@ class Release:
     Attributes:
         name: its folder's name in the cache and beside this file.
         packages: Go package of each program, by the program's name.
-        download: where its release is, with {version}, {os}, {arch} and, if each program is a file of its
-            own, {program}; otherwise a tar.gz.
+        download: where its release is, with {version}, {number} (without its v), {os}, {arch} and, if each
+            program is a file of its own, {program}; otherwise a tar.gz. Empty if it is always built here.
         checksums: where the SHA-256 of `download` is, as a bare digest or as lines "digest  file".
         variables: what the linker sets, by the variable's name: a program asked for its version tells these.
     """
@@ -44,7 +45,13 @@ class Release:
     def urls(self, program: str) -> tuple[str, str]:
         """Addresses of a program's release and of its checksum, for this machine."""
         machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-        values = {"version": self.version, "os": sys.platform, "arch": machine, "program": program}
+        values = {
+            "version": self.version,
+            "number": self.version.removeprefix("v"),
+            "os": sys.platform,
+            "arch": machine,
+            "program": program,
+        }
         return self.download.format(**values), self.checksums.format(**values)
 
 
@@ -79,3 +86,26 @@ ETCD = Release(
     checksums="https://github.com/etcd-io/etcd/releases/download/{version}/SHA256SUMS",
 )
 RELEASES = (ETCD, KUBERNETES)
+"""What an API needs."""
+
+KUBERNETES_NODE = replace(
+    KUBERNETES, packages={name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kubelet", "kube-proxy")}
+)
+COREDNS = Release(
+    name="coredns",
+    version="v1.15.0",
+    packages={"coredns": "github.com/coredns/coredns"},
+    download="https://github.com/coredns/coredns/releases/download/{version}/coredns_{number}_{os}_{arch}.tgz",
+    checksums="https://github.com/coredns/coredns/releases/download/{version}/coredns_{number}_{os}_{arch}.tgz.sha256",
+)
+
+
+def _digest_of_sources(name: str) -> str:
+    """The version of a program of our own: one that was changed is another."""
+    sources = sorted((_GO_MODULES / name).iterdir())
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+
+
+TOOLBOX = Release("toolbox", _digest_of_sources("toolbox"), {"toolbox": "."}, download="", checksums="")
+NODE_RELEASES = (*RELEASES, KUBERNETES_NODE, COREDNS, TOOLBOX)
+"""What an API and a node need; containerd, runc, CNI plugins, nft and ip are the system's."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 READY_SECONDS = 60
-_KEEPER = Path(__file__).with_name("keeper.py")
+KEEPER = Path(__file__).with_name("keeper.py")
 
 
 class ServerError(Exception):
@@ -28,21 +28,28 @@ class Servers:
 
     Attributes:
         folder: for certificates, data and logs; gone once `close` returns or this process ends.
+        pids: of the servers as they were last started, by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keeper: Sequence[str | Path] = (KEEPER,)) -> None:
         self._lock = threading.Lock()
         self._keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_KEEPER)],
+            [sys.executable, "-I", "-S", *map(str, keeper)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
-        self.folder = Path(self._read()["folder"])
+        greeting = self._read()
+        if "error" in greeting:
+            self._keeper.communicate()
+            raise ServerError(greeting["error"])
+        self.folder = Path(greeting["folder"])
+        self.pids: dict[str, int] = {}
 
     def start(self, name: str, command: Sequence[str | Path]) -> int:
         """Starts a server and returns its pid. Its output is added to `folder`/`name`.log."""
         pid: int = self._ask(do="start", name=name, command=[str(part) for part in command])["pid"]
+        self.pids[name] = pid
         return pid
 
     def kill(self, name: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from tests.cluster import tools
 from tests.cluster.download import DownloadError, download, published_digest
-from tests.cluster.programs import ETCD, KUBERNETES, Release
+from tests.cluster.programs import COREDNS, ETCD, KUBERNETES, KUBERNETES_NODE, Release
 from tests.cluster.tools import FOLDER_VARIABLE, ToolsError, find_tools, make_tools
 
 PROGRAM = b"#!/bin/sh\necho published\n"
@@ -88,15 +88,18 @@ def test_a_release_is_downloaded_once_and_kept_per_version(site: Site, cache: Pa
         find_tools([newer])
 
 
-def test_a_program_is_taken_from_an_archive_wherever_it_lies_there(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tgz"])
+def test_a_program_is_taken_from_an_archive_wherever_it_lies_there(
+    site: Site, tmp_path: Path, suffix: str
+) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for name, content in (("v1/README", b"no"), ("../../etc/thing.d", b"no"), ("v1/deep/thing", PROGRAM)):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    site.publish("thing.tar.gz", packed.getvalue())
-    download(site.release(suffix=".tar.gz"), "thing", tmp_path / "thing")
+    site.publish(f"thing{suffix}", packed.getvalue())
+    download(site.release(suffix=suffix), "thing", tmp_path / "thing")
     assert (tmp_path / "thing").read_bytes() == PROGRAM
     assert not (tmp_path.parent / "etc").exists()
 
@@ -160,6 +163,19 @@ def test_what_can_not_be_downloaded_is_built(source: Release, cache: Path) -> No
     assert list((cache / "thing-v1").iterdir()) == [program]
 
 
+def test_what_is_published_nowhere_is_built_at_once(source: Release) -> None:
+    said = Said()
+    assert make_tools(said, [replace(source, download="")])["thing"]
+    assert "downloaded" not in str(said.lines)
+
+
+def test_an_address_is_made_of_the_version_with_and_without_its_v() -> None:
+    url, checksum = COREDNS.urls("coredns")
+    number = COREDNS.version.removeprefix("v")
+    assert f"/{COREDNS.version}/coredns_{number}_" in url
+    assert checksum == f"{url}.sha256"
+
+
 def test_a_broken_build_says_what_the_compiler_said_and_leaves_nothing(source: Release, cache: Path) -> None:
     (source.go_module / "main.go").write_text("package main\n\nfunc main() { nonsense() }\n")
     with pytest.raises(ToolsError, match="undefined: nonsense"):
@@ -205,7 +221,13 @@ def test_an_old_go_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_modules_pin_the_versions_that_are_asked_for() -> None:
-    for release, module in ((KUBERNETES, "k8s.io/kubernetes"), (ETCD, "go.etcd.io/etcd/server/v3")):
+    modules = (
+        (KUBERNETES, "k8s.io/kubernetes"),
+        (KUBERNETES_NODE, "k8s.io/kubernetes"),
+        (ETCD, "go.etcd.io/etcd/server/v3"),
+        (COREDNS, "github.com/coredns/coredns"),
+    )
+    for release, module in modules:
         pinned = (release.go_module / "go.mod").read_text()
         assert f"require {module} {release.version}\n" in pinned
         named = (release.go_module / "tools.go").read_text()

@@ -71,7 +71,7 @@ def _complete(release: Release, say: Say) -> None:
     for leftover in release.cache.glob(".unfinished-*"):  # of one that was killed
         shutil.rmtree(leftover)
     missing = [program for program in release.packages if not (release.cache / program).exists()]
-    make: Callable[[Release, str, Path], None] = download
+    make: Callable[[Release, str, Path], None] = download if release.download else build
     for program in missing:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(dir=release.cache, prefix=".unfinished-") as folder:

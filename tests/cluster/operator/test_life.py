@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -105,3 +106,26 @@ def test_an_operator_that_dies_loses_nothing(world: World, operator: Replica, ku
     assert second.end() == 0
     assert second.errors == []
     assert len(world.jobs()) == 1
+
+
+def test_a_result_in_the_termination_message(world: World, operator: Replica, kubelet: Kubelet) -> None:
+    world.apply()
+    pod = kubelet.pod("avatars.dev/session=hello")
+    message = json.dumps({"result": world.receipt()}, separators=(",", ":"))
+    assert len(message) <= 4096
+    kubelet.play(pod, RUNNING, ended(0, message))
+    assert world.until("True", "Succeeded")["video"]["frames"] == 36
+
+
+@pytest.mark.slow
+def test_a_video_expires_and_its_session_goes(world: World, operator: Replica, kubelet: Kubelet) -> None:
+    with world.cluster.kubelet(world.release, lambda _: (RUNNING, ended(0))):
+        world.apply(videoTTLSeconds=5, ttlSecondsAfterFinished=40)
+        pod = kubelet.pod("avatars.dev/session=hello")
+        kubelet.play(pod, RUNNING)
+        assert operator.post("result", world.token(pod), world.receipt())[0] == 202
+        world.until("True", "Succeeded")
+        kubelet.play(pod, ended(0))
+        world.until("False", "VideoExpired", kind="VideoAvailable", seconds=30)
+        assert eventually(lambda: not world.session(), seconds=90)
+        assert not world.jobs()

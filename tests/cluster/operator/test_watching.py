@@ -16,8 +16,8 @@ import yaml
 from tests.cluster import Cluster
 from tests.cluster.operators import CRDS, SESSIONS
 
+from avatar_core.cluster.kube import Kube
 from avatar_operator.cache import Cache
-from avatar_operator.kube import Kube
 from avatar_operator.paths import WATCHED, collection
 from avatar_operator.watching import Watching
 
@@ -77,7 +77,10 @@ def test_what_others_do_with_jobs_and_pods_is_not_seen(cluster: Cluster, namespa
         "spec": {"text": "Hello."},
     }
     cluster.rest.post(SESSIONS.format(namespace), session)
-    both = run([namespace], lambda _, cache: cache.uids and (len(cache.known("pods")), len(cache.uids)))
+    both = run(
+        [namespace],
+        lambda _, cache: cache.uids and cache.known("pods") and (len(cache.known("pods")), len(cache.uids)),
+    )
     assert both == (1, 1)
 
 

@@ -1,0 +1,3 @@
+module avatars.dev/tests/cluster/toolbox
+
+go 1.21
