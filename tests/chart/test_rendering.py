@@ -1,0 +1,150 @@
+"""What the chart makes of values: configurations that are read, rights as the files say, bounded pods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.chart.charts import DIGEST, MATRIX, NAMESPACE, Json, find, pods, render
+from tests.cluster.operators import CHART, CRDS
+
+from avatar_core.links import KEY_BYTES_MIN
+from avatar_gateway.configuration import Configuration as Gateway
+from avatar_gateway.configuration import read_configuration as read_gateway
+from avatar_operator.configuration import Configuration as Operator
+from avatar_operator.configuration import read_configuration as read_operator
+
+OURS = "avatar-operator"
+
+
+@pytest.fixture(scope="module", params=MATRIX)
+def objects(request: pytest.FixtureRequest) -> list[Json]:
+    return render(MATRIX[request.param])
+
+
+def configuration(objects: list[Json], part: str, folder: Path) -> Path:
+    texts = [
+        each["data"][f"{part}.yaml"]
+        for each in objects
+        if each["kind"] == "ConfigMap" and f"{part}.yaml" in each["data"]
+    ]
+    (text,) = texts
+    file = folder / f"{part}.yaml"
+    file.write_text(text)
+    return file
+
+
+def operator_of(values: Json, folder: Path) -> Operator:
+    return read_operator(configuration(render(values), "operator", folder))
+
+
+def gateway_of(values: Json, folder: Path) -> Gateway:
+    return read_gateway(configuration(render(values), "gateway", folder))
+
+
+def test_the_operator_reads_its_configuration(objects: list[Json], tmp_path: Path) -> None:
+    read = read_operator(configuration(objects, "operator", tmp_path))
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * KEY_BYTES_MIN)
+    links = read.links.model_copy(update={"key_file": key})
+    assert read.model_copy(update={"links": links}).settings().service_account == "default"
+    assert read.sessions.inference_address.endswith(f"-inference.{NAMESPACE}.svc:50051")
+
+
+def test_the_gateway_reads_its_configuration(objects: list[Json], tmp_path: Path) -> None:
+    read = read_gateway(configuration(objects, "gateway", tmp_path))
+    accounts = {each["metadata"]["name"] for each in objects if each["kind"] == "ServiceAccount"}
+    assert {each.split(":")[1] for each in read.readers} <= accounts
+
+
+def test_values_reach_the_configurations(tmp_path: Path) -> None:
+    operator = operator_of(MATRIX["all elsewhere"], tmp_path)
+    assert operator.sessions.image == f"registry.example/a@{DIGEST}"
+    assert operator.sessions.node_selector == {"pool": "one"}
+    assert operator.sessions.pull_secrets == ("pulling",)
+    assert operator.sessions.gateway_url == "http://faces-gateway.avatars.svc:8082"
+    assert operator_of(MATRIX["one namespace"], tmp_path).namespaces == ("team",)
+
+
+def test_values_reach_the_gateway(tmp_path: Path) -> None:
+    gateway = gateway_of({**MATRIX["s3"], **MATRIX["rotated key"]}, tmp_path)
+    assert gateway.store == "s3://videos/avatars"
+    assert [key["id"] for key in gateway.model_dump()["links"]["keys"]] == ["2", "1"]
+
+
+def test_clean_up_is_where_the_volume_is(tmp_path: Path) -> None:
+    assert operator_of({}, tmp_path).cleanup.affinity
+    assert not operator_of(MATRIX["own claim of many"], tmp_path).cleanup.affinity
+    assert not operator_of(MATRIX["s3"], tmp_path).cleanup_settings.affinity
+
+
+@pytest.mark.parametrize("release", [OURS, "mine"])
+def test_rights_are_those_of_the_files(release: str) -> None:
+    fullname = OURS if release == OURS else f"mine-{OURS}"
+    rendered = render(release=release)
+    for file in sorted((CHART / "files/rbac").glob("*.yaml")):
+        for role in yaml.safe_load_all(file.read_text()):
+            name = fullname + role["metadata"]["name"].removeprefix(OURS).removeprefix("avatar")
+            rules = yaml.safe_load(
+                yaml.safe_dump(role["rules"]).replace(f"\n  - {OURS}\n", f"\n  - {fullname}\n")
+            )
+            assert find(rendered, "ClusterRole", name)["rules"] == rules
+
+
+def test_definitions_are_those_of_the_files_and_stay() -> None:
+    rendered = render()
+    for file in sorted(CRDS.iterdir()):
+        definition = yaml.safe_load(file.read_text())
+        found = find(rendered, "CustomResourceDefinition", definition["metadata"]["name"])
+        assert found["metadata"].pop("annotations")["helm.sh/resource-policy"] == "keep"
+        assert found == definition
+    given_up = render({"crds": {"keep": False}})
+    assert "annotations" not in find(given_up, "CustomResourceDefinition", "avatars.avatars.dev")["metadata"]
+
+
+def test_every_reference_leads_somewhere(objects: list[Json]) -> None:
+    there = {(each["kind"], each["metadata"]["name"]) for each in objects}
+    for name, pod in pods(objects):
+        assert ("ServiceAccount", pod["serviceAccountName"]) in there, name
+        mounted = {mount["name"] for each in pod["containers"] for mount in each["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in pod["volumes"]}, name
+        for volume in pod["volumes"]:
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in there, name
+
+
+def test_pods_are_bounded_and_say_whether_they_ask_the_api_server(objects: list[Json]) -> None:
+    for name, pod in pods(objects):
+        assert "automountServiceAccountToken" in pod, name
+        for each in [*pod["containers"], *pod.get("initContainers", ())]:
+            assert "memory" in each["resources"]["limits"], name
+            assert "cpu" in each["resources"]["requests"], name
+            assert each["securityContext"]["readOnlyRootFilesystem"] is True, name
+
+
+def test_a_gpu_is_asked_for_only_by_the_engine_that_wants_one() -> None:
+    pod = find(render(MATRIX["musetalk"]), "Deployment", f"{OURS}-inference")["spec"]["template"]["spec"]
+    (server,) = pod["containers"]
+    assert server["resources"]["limits"]["nvidia.com/gpu"] == 2
+    assert server["image"] == "localhost/avatar-inference-cuda:dev"
+    assert pod["runtimeClassName"] == "nvidia"
+    assert pod["initContainers"][0]["command"][:3] == ["avatar", "weights", "fetch"]
+    plain = find(render(), "Deployment", f"{OURS}-inference")["spec"]["template"]["spec"]
+    assert "nvidia.com/gpu" not in plain["containers"][0]["resources"]["limits"]
+    assert plain["containers"][0]["image"] == "localhost/avatar-inference:dev"
+
+
+def test_a_server_ends_after_its_drain() -> None:
+    pod = find(render(), "Deployment", f"{OURS}-inference")["spec"]["template"]["spec"]
+    (drain,) = [each for each in pod["containers"][0]["command"] if each.startswith("--drain-seconds=")]
+    assert pod["terminationGracePeriodSeconds"] > int(drain.split("=")[1])
+
+
+def test_another_configuration_restarts_pods() -> None:
+    def stamp(values: Json) -> str:
+        template = find(render(values), "Deployment", OURS)["spec"]["template"]
+        return str(template["metadata"]["annotations"]["avatars.dev/configuration"])
+
+    assert stamp({}) == stamp({})
+    assert stamp({}) != stamp({"operator": {"sessionsInCluster": 7}})
