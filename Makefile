@@ -7,19 +7,25 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 ARGS ?=
 BENCHMARKS ?= demo encoder render streams lips lips_decoded photo streaming
 
-.PHONY: help demo test cluster-tools lint format protos crds lock bench clean
+.PHONY: help demo images test e2e cluster-tools lint format protos crds reasons lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(DEMO) ## Make a talking video: out/hello.mp4
 	@$(VENV)/avatar demo $(ARGS)
 
-test: $(DEV) ## Run the tests; choose some with ARGS="tests/core -k name"
-	@$(VENV)/pytest -n 2 --dist loadfile $(ARGS)
+images: ## Build the container images; see tools/images --help
+	@tools/images $(ARGS)
 
-cluster-tools: $(DEV) ## Get a Kubernetes API server for tests; built once, in about ten minutes
+test: $(DEV) ## Run the tests; choose some with ARGS="tests/core -k name"
+	@$(VENV)/pytest -n 2 --dist loadfile -m "not e2e and not images" $(ARGS)
+
+e2e: cluster-tools ## Install the chart on a real node and make videos there; needs root, containerd and buildah
+	@$(VENV)/pytest -m "e2e or images" tests/images tests/e2e $(ARGS)
+
+cluster-tools: $(DEV) ## Get Kubernetes for tests, API and node; built once, in about fifteen minutes
 	@$(VENV)/python -m tests.cluster tools
 
 lint: $(DEV) ## Check style, types, import contracts and the gRPC contract
@@ -40,9 +46,19 @@ protos: $(DEV) ## Generate avatar_protos from the .proto files
 crds: $(DEV) ## Generate the custom resource definitions from their models
 	$(VENV)/python -m avatar_operator.crds
 
+reasons: $(DEV) ## Write docs/reasons.md and the chart's table of values
+	@PYTHONPATH=core $(VENV)/python docs/make_reasons.py
+	@$(VENV)/python docs/make_values.py
+
 lock: ## Pin every dependency anew in requirements/ (needs uv)
 	$(LOCK) --extra dev pyproject.toml --upgrade --output-file requirements/dev.txt
 	$(LOCK) --extra demo pyproject.toml --constraints requirements/dev.txt --output-file requirements/demo.txt
+	$(LOCK) --extra operator --extra session pyproject.toml --constraints requirements/dev.txt \
+		--output-file requirements/operator.txt
+	$(LOCK) --extra inference --extra prepare --extra operator pyproject.toml --constraints requirements/dev.txt \
+		--output-file requirements/preview.txt
+	$(LOCK) --extra musetalk --extra operator pyproject.toml --constraints requirements/dev.txt \
+		--output-file requirements/cuda.txt
 
 bench: $(DEV) ## Measure what docs/benchmarks.md states; some with BENCHMARKS="render lips"
 	@for each in $(BENCHMARKS); do echo "== $$each"; $(VENV)/python -m benchmarks.$$each $(ARGS) || exit 1; done
