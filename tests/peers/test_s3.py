@@ -91,3 +91,21 @@ async def test_a_read_only_store_is_denied(s3: S3Server) -> None:
     with pytest.raises(StoreError) as caught:
         await ObjectStore("s3://videos").put("x", b"1", "text/plain")
     assert caught.value.reason is Reason.STORE_DENIED
+
+
+async def test_parts_of_an_object(s3: S3Server) -> None:
+    store = ObjectStore("s3://videos/parts")
+    await store.put("a/b/video.mp4", megabytes(7), "video/mp4")
+    entry = await store.head("a/b/video.mp4")
+    assert entry is not None
+    assert entry.etag
+    start, end = 2 * MEGABYTE - 3, 5 * MEGABYTE + 4
+    found = b"".join([piece async for piece in store.read_part(entry, start, end)])
+    whole = b"".join([piece async for piece in megabytes(7)])
+    assert found == whole[start:end]
+    await store.put("a/b/video.mp4", b"another one", "video/mp4")
+    with pytest.raises(StoreError):
+        await anext(store.read_part(entry, 0, 5))
+    changed = await store.head("a/b/video.mp4")
+    assert changed is not None
+    assert changed.etag != entry.etag
