@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.cluster import policies
 from tests.cluster.operator.causes.places import KEEPS_SESSIONS
-from tests.cluster.operator.causes.stage import Act, Await, Cause, Scene, Steps
+from tests.cluster.operator.causes.stage import PATIENCE_SECONDS, Act, Await, Cause, Scene, Steps
 from tests.cluster.patience import eventually
 from tests.cluster.pod_states import IMAGE_PULL_BACK_OFF, OOM_KILLED, RUNNING, Json, PodState, ended, waiting
 from tests.cluster.rest import RestError
@@ -87,7 +87,7 @@ def out_of_memory_twice(scene: Scene) -> None:
         lives.append(pod["metadata"]["name"])
         yield RUNNING
         if len(lives) > 1:
-            eventually(lambda: scene.told.shown("Unknown", Reason.OOM_KILLED), seconds=120)
+            eventually(lambda: scene.told.shown("Unknown", Reason.OOM_KILLED), seconds=PATIENCE_SECONDS)
         yield OOM_KILLED
 
     scene.script(life)
