@@ -88,7 +88,8 @@ KINDS = (
             Column("Queue", ".status.queuePosition", "integer", WIDE),
             Column("Attempt", ".status.attempt", "integer", WIDE),
             Column("Took", ".status.timings.totalSeconds", "number", WIDE),
-            Column("Expires", ".status.video.expiresAt", "date", WIDE),
+            # As text: kubectl shows how long ago a date was, and this one is to come.
+            Column("Expires", ".status.video.expiresAt", "string", WIDE),
             Column("Message", _condition("Succeeded", "message"), priority=WIDE),
         ),
         (".status.phase", ".spec.avatarRef.name", ".spec.providerRef.name", ".spec.continueFrom.name"),

@@ -1,4 +1,4 @@
-"""`python -m avatar_operator.retire`: run by `helm uninstall` first, so that nothing waits for an operator in vain.
+"""`python -m avatar_operator.retire`: run by `helm uninstall` first, so that nothing waits for who is gone.
 
 The operator is ended first, so nobody else writes. Then its Jobs go, then, once no pod of theirs is left, the
 finalizers of sessions and avatars. Sessions and their videos stay: an operator that is installed again takes
@@ -51,7 +51,7 @@ class Release:
     @property
     def places(self) -> list[str | None]:
         """Namespaces to look into; None stands for all."""
-        return sorted({*self.served, self.namespace}) if self.served else [None]
+        return [*sorted({*self.served, self.namespace})] if self.served else [None]
 
     @property
     def operators(self) -> str:
