@@ -26,12 +26,12 @@ class NoHistoryError(Exception):
 
 
 def check_out(commit: str, folder: Path) -> Path:
-    """The packages and the chart of a commit, in a folder.
+    """The tree of a commit, in a folder.
 
     Raises:
         NoHistoryError: this clone does not have it.
     """
-    command = ["git", "-C", str(ROOT), "archive", commit, *PACKAGES, "charts"]
+    command = ["git", "-C", str(ROOT), "archive", commit]
     ran = subprocess.run(command, capture_output=True, check=False)
     if ran.returncode:
         raise NoHistoryError(f"{commit[:12]} is not in this clone: {ran.stderr.decode().strip()}")

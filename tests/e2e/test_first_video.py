@@ -47,16 +47,6 @@ def test_the_example_becomes_a_video(installed: Installation, place: str, tmp_pa
     assert installed.events(place, "hello")[-1] == "Succeeded"
 
 
-def test_a_session_is_deleted_with_all_that_was_its(installed: Installation, place: str) -> None:
-    installed.session(place, "gone", text="Goodbye.")
-    status = installed.until(place, "gone", "True", "Succeeded")
-    installed.shell.kubectl("delete", "avs", "gone", "-n", place, "--timeout=60s")
-    with pytest.raises(CommandError, match=r"not there|NotFound|404"):
-        installed.fetch(status["video"]["url"])
-    left = installed.shell.get("jobs,pods", "-n", place, "-l", "avatars.dev/session=gone")["items"]
-    assert [each["metadata"]["name"] for each in left if "deletionTimestamp" not in each["metadata"]] == []
-
-
 def test_helm_makes_a_video_of_its_own(installed: Installation) -> None:
     said = installed.shell.helm("test", "avatar-operator", "-n", NAMESPACE, "--timeout", "180s")
     assert set(re.findall(rb"^Phase: +(\w+)", said, re.M)) == {b"Succeeded"}
@@ -69,15 +59,6 @@ def test_a_suspended_session_goes_on_when_it_may(installed: Installation, place:
         "patch", "avs", "suspended", "-n", place, "--type=merge", "-p", '{"spec":{"suspend":false}}'
     )
     installed.until(place, "suspended", "True", "Succeeded")
-
-
-def test_a_namespace_goes_with_a_session_at_work(installed: Installation) -> None:
-    namespace = installed.namespace("leaving")
-    installed.session(namespace, "done", text="Done before.")
-    installed.until(namespace, "done", "True", "Succeeded")
-    installed.session(namespace, "at-work", text="This takes a while to draw. " * 40)
-    eventually(lambda: condition(installed.status(namespace, "at-work"))[1] == "Running", seconds=60)
-    installed.shell.kubectl("delete", "namespace", namespace, "--timeout=90s")
 
 
 def test_the_gateway_needs_a_link(installed: Installation) -> None:

@@ -103,6 +103,17 @@ class NodeCluster(Cluster):
         self.machine.wait_until(lambda: set(names) <= set(self.images()), CONTAINERD)
         return names
 
+    def remove_image(self, name: str) -> None:
+        """Takes an image from the node; containers that run go on.
+
+        Raises:
+            NodeError: there is none of that name.
+        """
+        if name not in self.images():
+            raise NodeError(f"the node has no image {name}")
+        self._ctr("images", "remove", "--sync", name)
+        self.machine.wait_until(lambda: name not in self.images(), CONTAINERD)
+
     def images(self) -> list[str]:
         """Names of the images that pods can have."""
         return self._ctr("images", "list", "--quiet", _MANAGED).split()

@@ -4,15 +4,17 @@ package main
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 )
 
-const usage = "toolbox pause | say TEXT... | write FILE TEXT | read FILE | get URL | serve ADDRESS TEXT"
+const usage = "toolbox pause | say TEXT... | write FILE TEXT | read FILE | mkdir FOLDER | list FOLDER | get URL | serve ADDRESS TEXT"
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -39,6 +41,10 @@ func run(args []string) error {
 		content, err := os.ReadFile(args[0])
 		fmt.Print(string(content))
 		return err
+	case do == "mkdir" && len(args) == 1:
+		return os.MkdirAll(args[0], 0o755)
+	case do == "list" && len(args) == 1:
+		return list(args[0])
 	case do == "get" && len(args) == 1:
 		return get(args[0])
 	case do == "serve" && len(args) == 2:
@@ -52,6 +58,16 @@ func pause() {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGTERM, syscall.SIGINT)
 	<-asked
+}
+
+// list prints the files below a folder, one a line.
+func list(folder string) error {
+	return filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			fmt.Println(path)
+		}
+		return err
+	})
 }
 
 // get resolves the name by the pod's resolv.conf: Go without cgo asks its servers itself.

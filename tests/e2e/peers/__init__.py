@@ -1,0 +1,1 @@
+"""Servers of other people, as pods of the cluster: an LLM proxy, a speech server, an S3 server."""
