@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
@@ -19,7 +19,6 @@ _PATH = re.compile(
     rf"/v/(?P<kid>{KID})\.(?P<expires>[1-9][0-9]{{0,11}})\.(?P<signature>[A-Za-z0-9_-]{{43}})"
     rf"/(?P<folder>(?P<namespace>{NAMESPACE})/(?P<uid>{UID}))/(?P<name>[^/?#%]*)"
 )
-_NOBODY = bytes(KEY_BYTES_MIN)
 
 
 def signature(key: bytes, kid: str, expires_at: int, folder: str) -> str:
@@ -108,21 +107,21 @@ class Verdict(StrEnum):
     WRONG = "wrong"
 
 
-def judge(link: Link, keys: Mapping[str, bytes], now: float) -> Verdict:
+def judge(link: Link, keys: Collection[bytes], now: float) -> Verdict:
     """Whether a link opens its folder.
 
     Args:
         link: as it was sent.
-        keys: accepted ones, by their ids.
+        keys: accepted ones. All are tried: one that moved to the other's place, to let a new one in, is
+            still the one that signed the links of its time, and a link's id is signed like the rest of it.
         now: Unix seconds.
 
     Returns:
         EXPIRED only for what was signed by us; all else is WRONG, in the same time.
     """
-    key = keys.get(link.kid)
     folder = f"{link.namespace}/{link.uid}"
-    expected = signature(key or _NOBODY, link.kid, link.expires_at, folder)
-    signed = hmac.compare_digest(expected.encode(), link.signature.encode())
-    if key is None or not signed:
+    told = link.signature.encode()
+    expected = [signature(key, link.kid, link.expires_at, folder).encode() for key in keys]
+    if not sum([hmac.compare_digest(each, told) for each in expected]):
         return Verdict.WRONG
     return Verdict.GOOD if now < link.expires_at else Verdict.EXPIRED

@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from avatar_core.configuration import STRICT, read_file
 from avatar_core.errors import InvalidInputError, Reason
-from avatar_core.links import KID, check_key
+from avatar_core.key_files import KeyFile
+from avatar_core.links import KID
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Account = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}:[a-z0-9.-]{1,253}$")]
@@ -31,17 +32,17 @@ class Links(BaseModel):
 
     keys: Annotated[tuple[LinkKey, ...], Field(max_length=2)] = ()
 
-    def read(self) -> dict[str, bytes]:
-        """The keys by their ids.
+    def read(self) -> tuple[KeyFile, ...]:
+        """The keys, as they are now.
 
         Raises:
             InvalidInputError: a key can't be read or is too short, or two have one id.
         """
         try:
-            found = {key.id: check_key(key.file.read_bytes()) for key in self.keys}
+            found = tuple(KeyFile(key.id, key.file) for key in self.keys)
         except (OSError, ValueError) as error:
             raise InvalidInputError(Reason.INVALID_ARGUMENT, str(error), field="links.keys") from None
-        if len(found) != len(self.keys):
+        if len({key.id for key in self.keys}) != len(self.keys):
             raise InvalidInputError(Reason.INVALID_ARGUMENT, "two keys have one id", field="links.keys")
         return found
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from avatar_core.cluster.kube import Kube
 from avatar_core.cluster.tokens import Tokens
+from avatar_core.key_files import follow
 from avatar_core.store import ObjectStore
 from avatar_gateway.bundles import Bundles
 from avatar_gateway.configuration import Configuration
@@ -43,7 +44,7 @@ async def serve_gateway(configuration: Configuration) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    store, keys = ObjectStore(configuration.store), configuration.links.read()
+    store, files = ObjectStore(configuration.store), configuration.links.read()
     kube = await Kube.connect(configuration.requests_a_second, configuration.requests_at_once)
     metrics = Metrics()
     tokens, owners = Tokens(kube, configuration.audience), Owners(kube)
@@ -53,7 +54,7 @@ async def serve_gateway(configuration: Configuration) -> None:
     doors = [
         Objects(store, permissions, limit, uploads, metrics).door(),
         Bundles(store, tokens, configuration.keepers, limit, uploads, metrics).door(),
-        Viewers(videos, keys).door(),
+        Viewers(videos, lambda: [file.key for file in files]).door(),
         Sessions(People(kube, configuration.audience), videos).door(),
     ]
     front = Front(doors, metrics)
@@ -64,8 +65,10 @@ async def serve_gateway(configuration: Configuration) -> None:
         site = await servers.enter_async_context(
             _served(front.application(), configuration.host, configuration.port)
         )
+        following = asyncio.create_task(follow(files, metrics.looked))
         log.info("serving %s", configuration.store)
         await stop.wait()
+        following.cancel()
         log.info("ending")
         await site.stop()
         await front.drain(STOP_SECONDS)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from avatar_core.key_files import Look
+
 
 class Metrics:
     """Counters of one gateway."""
@@ -25,6 +27,17 @@ class Metrics:
         self._viewers = Gauge(
             "avatar_gateway_viewer_streams", "Answers to viewers under way.", registry=self._registry
         )
+
+        self._looks = Counter(
+            "avatar_gateway_link_key_looks",
+            "Looks at the files of keys for links; refused: away or too short, the key before it stays.",
+            ["key", "result"],
+            registry=self._registry,
+        )
+
+    def looked(self, key: str, look: Look) -> None:
+        """A file of a key was looked at."""
+        self._looks.labels(key, str(look)).inc()
 
     def answered(self, door: str, method: str, code: int, *, broken: bool = False) -> None:
         """A request was answered, or the answer broke off."""

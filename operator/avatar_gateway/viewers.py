@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 
 from aiohttp import web
 
@@ -23,12 +23,12 @@ class Viewers:
 
     Args:
         videos: what links open.
-        keys: accepted ones, by their ids.
+        keys: accepted ones; asked for each time, since they may change.
         clock: Unix seconds.
     """
 
     def __init__(
-        self, videos: Videos, keys: Mapping[str, bytes], clock: Callable[[], float] = time.time
+        self, videos: Videos, keys: Callable[[], Collection[bytes]], clock: Callable[[], float] = time.time
     ) -> None:
         self._videos, self._keys, self._clock = videos, keys, clock
 
@@ -40,7 +40,7 @@ class Viewers:
         link = read_link(request.raw_path)
         if link is None:
             raise RefusedError(404, "there is nothing of that name")
-        verdict = judge(link, self._keys, self._clock())
+        verdict = judge(link, self._keys(), self._clock())
         if verdict is not Verdict.GOOD:
             raise RefusedError(*_REFUSED[verdict])
         title = f"video-{link.uid[:8]}"

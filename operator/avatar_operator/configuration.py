@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, IPvAnyNetwork
 
 from avatar_core.configuration import STRICT, read_file
 from avatar_core.errors import InvalidInputError, Reason
-from avatar_core.links import SignedLinks
+from avatar_core.key_files import FollowedLinks, KeyFile
 from avatar_operator.cleanup_jobs import CleanupSettings
 from avatar_operator.election import LeaseSettings
 from avatar_operator.line import Capacity
@@ -153,18 +153,29 @@ class Configuration(_Part):
         """Of clean-up Jobs."""
         return CleanupSettings(namespace=self.namespace, **dict(self.cleanup))
 
-    def settings(self) -> Settings:
-        """Of the Jobs of sessions and avatars.
+    def link_key(self) -> KeyFile:
+        """The key that links are signed with, as it is now.
 
         Raises:
-            InvalidInputError: the key for links can't be read, or is too short.
+            InvalidInputError: it can't be read, or is too short.
+        """
+        try:
+            return KeyFile(self.links.key_id, self.links.key_file)
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(Reason.INVALID_ARGUMENT, str(error), field="links.keyFile") from None
+
+    def settings(self, key: KeyFile) -> Settings:
+        """Of the Jobs of sessions and avatars.
+
+        Args:
+            key: that links are signed with.
         """
         pods = dict(self.sessions)
         resources = Resources(pods.pop("requests"), pods.pop("limits"), pods.pop("scratch"))
         audiences = Audiences(**self.audiences)
         patience = self.gateway.patience if self.gateway else None
         return Settings(
-            links=self._links(),
+            links=FollowedLinks(self.links.base, key),
             audiences=audiences,
             resources=resources,
             store_patience=patience,
@@ -181,12 +192,6 @@ class Configuration(_Part):
             part.scratch or sessions.scratch,
         )
         return Preparation(part.command, resources, part.timeout_seconds, part.start_timeout_seconds)
-
-    def _links(self) -> SignedLinks:
-        try:
-            return SignedLinks(self.links.base, self.links.key_id, self.links.key_file.read_bytes())
-        except (OSError, ValueError) as error:
-            raise InvalidInputError(Reason.INVALID_ARGUMENT, str(error), field="links.keyFile") from None
 
 
 def read_configuration(path: Path) -> Configuration:

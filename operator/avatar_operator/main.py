@@ -16,6 +16,7 @@ from aiohttp import web
 
 from avatar_core.cluster.kube import Kube
 from avatar_core.cluster.tokens import Tokens
+from avatar_core.key_files import follow
 from avatar_operator.applying import Applier
 from avatar_operator.avatars.controller import Avatars
 from avatar_operator.cache import Cache
@@ -50,7 +51,8 @@ class Operator:
 
     def __init__(self, configuration: Configuration, kube: Kube) -> None:
         self._configuration = configuration
-        settings = configuration.settings()
+        self._key = configuration.link_key()
+        settings = configuration.settings(self._key)
         instance = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         address = configuration.address.format(pod_ip=os.environ.get("POD_IP", "127.0.0.1"))
         self.election = Election(kube, configuration.lease_settings, instance, address)
@@ -98,6 +100,7 @@ class Operator:
                 "clean-up": self._cleaner.run(),
                 "election": self.election.run(),
                 "loop": self._lead(),
+                "link key": follow([self._key], self.metrics.looked),
                 "stop": stop.wait(),
             }
             # kopf waits at its end for every task that is younger than it.

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from avatar_core.key_files import Look
 from avatar_operator.cache import Cache
 from avatar_operator.objects import SessionView
 from avatar_operator.status import VIDEO_AVAILABLE, Condition, Status
@@ -50,6 +51,12 @@ class Metrics:
         self._reconcile_seconds = Histogram(
             "avatar_operator_reconcile_seconds", "Time of one look", buckets=_SECONDS, registry=self.registry
         )
+        self._looks = Counter(
+            "avatar_operator_link_key_looks",
+            "Looks at the file of the key for links; refused: away or too short, the key before it stays",
+            ["key", "result"],
+            registry=self.registry,
+        )
         self._outcomes = Counter(
             "avatar_sessions_finished", "Sessions that ended, by reason", ["reason"], registry=self.registry
         )
@@ -81,6 +88,10 @@ class Metrics:
         """A request was answered; code 0: it was not."""
         self._calls.labels(verb, str(code)).inc()
         self._call_seconds.labels(verb).observe(seconds)
+
+    def looked(self, key: str, look: Look) -> None:
+        """The file of the key for links was looked at."""
+        self._looks.labels(key, str(look)).inc()
 
     def reconciled(self, seconds: float, result: str) -> None:
         """An object was looked at."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Links(Protocol):
-    """Signs links to videos; pure: the same arguments give the same link."""
+    """Signs links to videos: with one key, the same arguments give the same link."""
 
     def url(self, namespace: str, uid: str, expires_at: int) -> str:
         """A link to the video of a session, good until `expires_at` (Unix seconds)."""

@@ -69,7 +69,7 @@ async def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
 @pytest_asyncio.fixture(loop_scope="session")
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     store, metrics = ObjectStore(str(tmp_path / "store")), Metrics()
-    viewers = Viewers(Videos(store, Slots(50, "viewers"), metrics), {"1": KEY})
+    viewers = Viewers(Videos(store, Slots(50, "viewers"), metrics), lambda: [KEY])
     server = TestServer(Front([viewers.door()], metrics).application())
     await server.start_server(access_log=None)
     yield Place(store, tmp_path / "store", f"http://127.0.0.1:{server.port}")

@@ -48,7 +48,8 @@ def test_the_operator_reads_its_configuration(objects: list[Json], tmp_path: Pat
     key = tmp_path / "key"
     key.write_bytes(b"k" * KEY_BYTES_MIN)
     links = read.links.model_copy(update={"key_file": key})
-    assert read.model_copy(update={"links": links}).settings().service_account == "default"
+    read = read.model_copy(update={"links": links})
+    assert read.settings(read.link_key()).service_account == "default"
     assert read.sessions.inference_address.endswith(f"-inference.{NAMESPACE}.svc:50051")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pytest
 from tests.cluster import Cluster
 from tests.cluster.gateways import GatewayProcess, gateway_process
 from tests.cluster.operators import CRDS
+from tests.cluster.patience import eventually
 
 from avatar_core.links import SignedLinks
 
@@ -157,3 +159,18 @@ def test_metrics_tell_doors_apart(place: Place) -> None:
     told = place.gateway.probe("/metrics")[1].decode()
     for door in ("link", "session"):
         assert f'avatar_gateway_requests_total{{code="200",door="{door}",method="GET"}}' in told
+
+
+def test_a_changed_key_is_taken_up_without_a_restart(place: Place) -> None:
+    file, new = place.gateway.store.parent / "old", b"c" * 32
+    link = SignedLinks("", "old", new).url("team", place.uid, int(time.time()) + 600) + "video.mp4"
+    assert place.gateway.watch(link)[0] == 403
+    for key, code in ((b"short", 403), (new, 200), (KEYS["old"], 403)):
+        (file.parent / "other").write_bytes(key)
+        (file.parent / "other").replace(file)
+        result = "refused" if key == b"short" else "taken"
+        looks = re.compile(rf'link_key_looks_total{{key="old",result="{result}"}} [1-9]')
+        eventually(lambda found=looks: found.search(place.gateway.probe("/metrics")[1].decode()))
+        eventually(lambda wanted=code: place.gateway.watch(link)[0] == wanted)
+    assert place.gateway.watch(place.link("old") + "video.mp4")[0] == 200
+    assert b"the key before it stays" in place.gateway.log.read_bytes()

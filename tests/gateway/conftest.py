@@ -130,7 +130,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     doors = [
         Objects(store, permissions, LIMIT, uploads, metrics).door(),
         Bundles(store, tokens, ["ns:keeper"], LIMIT, uploads, metrics).door(),
-        Viewers(videos, KEYS, lambda: made.wall).door(),
+        Viewers(videos, KEYS.values, lambda: made.wall).door(),
     ]
     made.metrics = metrics
     server = TestServer(Front(doors, metrics).application())
