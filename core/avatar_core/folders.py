@@ -22,6 +22,7 @@ BUNDLES = "_bundles"
 BUNDLE_MANIFEST = "manifest.json"
 BUNDLE_FILES = ("pictures.mkv", "arrays.safetensors")
 """What is in a bundle's folder, `_bundles/<SHA-256 of its manifest>/`."""
+_BUNDLE = re.compile(f"{BUNDLES}/(?P<digest>[0-9a-f]{{64}})")
 _FOLDER = re.compile(f"{NAMESPACE}/(?P<uid>{UID})")
 
 
@@ -29,6 +30,12 @@ def session_uid(folder: str) -> str | None:
     """Uid of the session whose folder this is; None for any other text."""
     found = _FOLDER.fullmatch(folder)
     return found["uid"] if found else None
+
+
+def bundle_of(folder: str) -> str | None:
+    """Id of the bundle whose folder this is; None for any other text."""
+    found = _BUNDLE.fullmatch(folder)
+    return f"sha256:{found['digest']}" if found else None
 
 
 def watch_init(generation: int) -> str:

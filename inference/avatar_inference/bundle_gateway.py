@@ -115,13 +115,15 @@ class GatewayBundles:
             raise InferenceError(Reason.DISK_FULL, f"no room in {folder.parent} for {bundle}") from None
 
     def put(self, bundle: str, folder: Path) -> None:
-        """Stores a bundle, whole when its manifest is there; one that is there already stays.
+        """Stores a bundle, whole when its manifest is there.
+
+        Of one that is there already the manifest alone is sent, which makes it young again: nobody may name
+        it any more, and what nobody names is deleted when it is old.
 
         Raises:
             StoreError: refused, or not reached.
         """
-        if self._again(lambda: self._has(bundle)):
-            return
+        there = self._again(lambda: self._has(bundle))
         data = (folder / MANIFEST_FILE).read_bytes()
         files = decode_manifest(data).files
         for name, digest in (
@@ -129,7 +131,8 @@ class GatewayBundles:
             (ARRAYS_FILE, files.arrays.sha256),
             (MANIFEST_FILE, sha256(data).hexdigest()),
         ):
-            self._upload(bundle, folder / name, digest)
+            if name == MANIFEST_FILE or not there:
+                self._upload(bundle, folder / name, digest)
 
     def _has(self, bundle: str) -> bool:
         with self._asked("HEAD", bundle, MANIFEST_FILE, missing=True) as answer:

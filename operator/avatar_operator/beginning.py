@@ -88,6 +88,7 @@ def _create(seen: Observed, status: Status, settings: Settings, now: float) -> P
     begun = replace(
         status,
         attempt=attempt,
+        avatar=seen.avatar.bundle,
         job_name=job_name(session.uid, attempt),
         observed_retry=max(status.observed_retry, session.spec.retry),
         stage="",

@@ -46,6 +46,7 @@ def succeed(seen: Observed, status: Status, result: Result, settings: Settings, 
             total_seconds=result.total_seconds,
             stages=result.stages,
         ),
+        avatar="",
         made=result.made,
     )
     status = say(status, "True", State.SUCCEEDED, f"a video of {file.seconds:.1f} s is published", now)

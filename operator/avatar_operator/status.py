@@ -165,6 +165,8 @@ class Status:
         stage, progress: where the current or last attempt is.
         queue_position: 1 is next; None when not in line.
         attempt: the last one for which a Job was created; 0 before the first.
+        avatar: the bundle that the attempt under way draws, whatever its Avatar has by now: the sweeper must
+            not take it; empty for the built-in, and once `made` tells it.
         job_name: the Job of the attempt under way or of the one that ended the session; empty when another
             attempt is to begin.
         lost_attempts: how many attempts in a row ended without a result or a reason.
@@ -182,6 +184,7 @@ class Status:
     progress: Progress | None = None
     queue_position: int | None = None
     attempt: int = 0
+    avatar: str = ""
     job_name: str = ""
     lost_attempts: int = 0
     observed_retry: int = 0

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avatar_core.errors import AvatarError, InvalidInputError, Reason, StoreError
-from avatar_core.folders import RESULT, VIDEO, session_uid
+from avatar_core.folders import BUNDLE_MANIFEST, RESULT, VIDEO, session_uid
 from avatar_core.logs import configure_logs
 from avatar_core.signals import end_when_told
 from avatar_session.pod import failure, leave
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 FOLDERS = Path("/etc/avatar/folders.json")
 STORE_VARIABLE = "AVATAR_STORE"
+_COMMITS = (f"/{RESULT}", f"/{BUNDLE_MANIFEST}")
+_TOLD = (f"/{VIDEO}", f"/{BUNDLE_MANIFEST}")
 PASSES = 3
 """An upload that was under way may bring one more object."""
 
@@ -50,15 +52,16 @@ async def empty_folders(folders: Iterable[str], store: Store) -> None:
 
 
 async def delete_objects(store: Store, entries: Iterable[Entry], *, dry_run: bool = False) -> None:
-    """Deletes a session's objects, one log line a video.
+    """Deletes the objects of a session or a bundle, one log line a video or bundle.
 
-    The receipt goes first: with it and without the video, a later attempt would believe that all is made.
+    What says that all the others are there goes first: with the receipt and without the video, a later
+    attempt would believe that all is made; a bundle is there for as long as its manifest is.
     """
     verb = "would delete" if dry_run else "deleted"
-    for entry in sorted(entries, key=lambda entry: not entry.key.endswith(f"/{RESULT}")):
+    for entry in sorted(entries, key=lambda entry: not entry.key.endswith(_COMMITS)):
         if not dry_run:
             await store.delete(entry.key)
-        level = logging.INFO if entry.key.endswith(f"/{VIDEO}") else logging.DEBUG
+        level = logging.INFO if entry.key.endswith(_TOLD) else logging.DEBUG
         log.log(level, "%s %s (%d bytes)", verb, entry.key, entry.size, extra={"key": entry.key})
 
 

@@ -91,11 +91,13 @@ def test_what_is_in_the_folder_is_not_asked_for(gateway: BundleGateway, store: S
     assert gateway.asked == []
 
 
-def test_what_is_there_already_is_not_sent_again(gateway: BundleGateway, store: Store) -> None:
+def test_of_what_is_there_already_the_manifest_alone_is_sent_again(
+    gateway: BundleGateway, store: Store
+) -> None:
     store("a").put(make_bundle())
     gateway.asked.clear()
     store("b").put(make_bundle())
-    assert gateway.asked == ["HEAD manifest.json"]
+    assert gateway.asked == ["HEAD manifest.json", "PUT manifest.json"]
 
 
 def test_nobody_has_it(store: Store, tmp_path: Path) -> None:

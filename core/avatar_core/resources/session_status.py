@@ -121,7 +121,7 @@ class SessionStatus(Resource):
     engine: Word | None = None
     """What drew, such as preview or musetalk."""
     avatar: BundleId | None = None
-    """The bundle that was drawn."""
+    """The bundle that is drawn; absent for the built-in until it was drawn."""
     render_id: Word | None = None
     """Of the render in the inference server's logs and the video's metadata."""
     notes: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=16)] = ()
