@@ -14,8 +14,8 @@ WATCH = "watch.json"
 OBJECTS = (VIDEO, RESULT, REPLY, SPEECH, SOUND, WATCH)
 """All that is in a session's folder, but for the pieces."""
 GENERATIONS_MAX, SEGMENTS_MAX = 1000, 10_000
-"""Generations of one session, and segments of a generation: an hour has 3600."""
-PIECE = r"watch-(0|[1-9][0-9]{0,2})-(init\.mp4|(0|[1-9][0-9]{0,3})\.m4s)"
+"""Generations that one pod begins, and segments of a generation: an hour has 3600."""
+PIECE = r"watch-(0|[1-9][0-9]{0,15})-(init\.mp4|(0|[1-9][0-9]{0,3})\.m4s)"
 """Names of pieces."""
 BUNDLES = "_bundles"
 """The folder of prepared avatars; no namespace is called so."""

@@ -2,6 +2,10 @@
 
 Each drawing of the video is a generation: an init segment and media segments of about a second, each of which
 begins with a keyframe. A later generation begins the video anew.
+
+Two pods of a session may live at once, when a node is lost that goes on all the same. Each numbers its
+generations in a range of its own, so neither writes the other's pieces; who began first gives up the index
+to who came after, so a viewer follows one of them.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from avatar_core.folders import PIECE, watch_init, watch_segment
+from avatar_core.folders import GENERATIONS_MAX, PIECE, watch_init, watch_segment
 
 INDEX_BYTES_MAX = 1024 * 1024
 SEGMENTS_KEPT = 4000
@@ -43,6 +47,16 @@ class Generation:
     init: str
     segments: tuple[Segment, ...] = ()
 
+    @property
+    def number(self) -> int:
+        """Later ones have higher numbers."""
+        return int(self.init.split("-")[1])
+
+    @property
+    def pod(self) -> int:
+        """Which pod began it, by the time it came; see `first_number`."""
+        return self.number // GENERATIONS_MAX
+
 
 @dataclass(frozen=True, slots=True)
 class WatchIndex:
@@ -68,14 +82,22 @@ class WatchIndex:
         *earlier, last = self.generations
         segment = Segment(watch_segment(number, len(last.segments)), round(seconds, 6))
         last = replace(last, segments=(*last.segments, segment))
-        while earlier and sum(len(each.segments) for each in (*earlier, last)) > SEGMENTS_KEPT:
-            earlier.pop(0)
-        return replace(self, generations=(*earlier, last))
+        return replace(self, generations=_bounded((*earlier, last)))
 
-    @property
-    def next_number(self) -> int:
-        """Of a generation to come."""
-        return int(self.generations[-1].init.split("-")[1]) + 1 if self.generations else 0
+    def after(self, stored: WatchIndex) -> WatchIndex | None:
+        """This pod's own index, together with what was stored by others.
+
+        Args:
+            stored: as it is there now; what it holds of this pod is older than this.
+
+        Returns:
+            What is to be stored; None when a pod that came later is there: it has taken over.
+        """
+        own = self.generations[-1].pod
+        if stored.generations and stored.generations[-1].pod > own:
+            return None
+        others = tuple(each for each in stored.generations if each.pod < own)
+        return replace(self, generations=_bounded((*others, *self.generations)))
 
     def to_json(self) -> bytes:
         """As it is stored."""
@@ -85,6 +107,17 @@ class WatchIndex:
         ]
         told = {"version": _VERSION, "codecs": self.codecs, "ended": self.ended, "generations": generations}
         return json.dumps(told, separators=(",", ":")).encode()
+
+
+def first_number(stored: WatchIndex, now: float) -> int:
+    """Of the generations of a pod that has just come: the milliseconds of now, and three digits to count.
+
+    Args:
+        stored: by pods before it; its number is higher, whatever their clocks said.
+        now: Unix seconds.
+    """
+    latest = stored.generations[-1].pod if stored.generations else 0
+    return max(int(now * 1000), latest + 1) * GENERATIONS_MAX
 
 
 def read_index(data: bytes) -> WatchIndex:
@@ -124,6 +157,13 @@ def playlist(index: WatchIndex) -> str:
     if index.ended:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
+
+
+def _bounded(generations: tuple[Generation, ...]) -> tuple[Generation, ...]:
+    """Without the oldest ones where there are too many segments."""
+    while len(generations) > 1 and sum(len(each.segments) for each in generations) > SEGMENTS_KEPT:
+        generations = generations[1:]
+    return generations
 
 
 def _generation(told: dict[str, Any]) -> Generation:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from avatar_core.errors import AvatarError
 from avatar_core.folders import GENERATIONS_MAX, SEGMENTS_MAX, WATCH, watch_init, watch_segment
 from avatar_core.store import Store
-from avatar_core.watching import WatchIndex, read_index
+from avatar_core.watching import WatchIndex, first_number, read_index
 from avatar_inference.client import Video
 from avatar_session.progress import StageEvent
 from avatar_session.segments import Beginning, Cutter, Media
@@ -28,14 +30,15 @@ class Watching:
     Args:
         store: of the session; should give up soon.
         folder: the session's keys begin with it.
+        clock: Unix seconds.
     """
 
-    def __init__(self, store: Store, folder: str) -> None:
-        self._store, self._folder = store, folder
+    def __init__(self, store: Store, folder: str, clock: Callable[[], float] = time.time) -> None:
+        self._store, self._folder, self._clock = store, folder, clock
         self._cutter = Cutter()
         self._waiting: deque[Beginning | Media] = deque()
         self._index = WatchIndex()
-        self._number = -1
+        self._first = self._number = -1
         self._over = self._failed = False
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -80,7 +83,7 @@ class Watching:
 
     async def _run(self) -> None:
         try:
-            await self._resume()
+            await self._begin()
             while not self._failed and not self._index.ended:
                 await self._changed.wait()
                 self._changed.clear()
@@ -89,12 +92,14 @@ class Watching:
         except (AvatarError, ValueError) as error:
             self._give_up(error)
 
-    async def _resume(self) -> None:
-        """Names of what an earlier pod stored are not used again."""
+    async def _begin(self) -> None:
+        """Chooses numbers that no other pod has."""
+        self._first = first_number(await self._stored(), self._clock())
+        self._number = self._first - 1
+
+    async def _stored(self) -> WatchIndex:
         data = await self._store.get(self._key(WATCH))
-        if data is not None:
-            self._index = replace(read_index(data), ended=False)
-        self._number = self._index.next_number - 1
+        return WatchIndex() if data is None else read_index(data)
 
     async def _store_waiting(self) -> None:
         """All that waits, then the index of it."""
@@ -104,13 +109,18 @@ class Watching:
         if self._failed:
             return
         self._index = replace(self._index, ended=over and not self._waiting)
-        if self._index.generations:
-            await self._store.put(self._key(WATCH), self._index.to_json(), "application/json")
+        if not self._index.generations:
+            return
+        index = self._index.after(await self._stored())
+        if index is None:
+            self._give_up("another pod has begun it anew")
+            return
+        await self._store.put(self._key(WATCH), index.to_json(), "application/json")
 
     async def _keep(self, segment: Beginning | Media) -> None:
         if isinstance(segment, Beginning):
             self._number += 1
-            if self._number >= GENERATIONS_MAX:
+            if self._number >= self._first + GENERATIONS_MAX:
                 raise ValueError("it was begun too often")
             await self._store.put(self._key(watch_init(self._number)), segment.data, "video/mp4")
             self._index = self._index.begun(self._number, segment.codecs)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar_core.watching import SEGMENTS_KEPT, WatchIndex, playlist, read_index
+from avatar_core.folders import GENERATIONS_MAX
+from avatar_core.watching import SEGMENTS_KEPT, WatchIndex, first_number, playlist, read_index
 
 CODECS = "avc1.640016,mp4a.40.2"
 LENGTHS = st.floats(0.01, 10, allow_nan=False)
@@ -58,13 +59,48 @@ def test_a_playlist_only_grows(index: WatchIndex, seconds: float) -> None:
     assert after[: len(before)] == before
 
 
-def test_an_index_is_bounded_and_names_are_not_used_twice() -> None:
+def test_an_index_is_bounded() -> None:
     index = WatchIndex().begun(0, CODECS).grown(0, 1).begun(1, CODECS)
     for _ in range(SEGMENTS_KEPT):
         index = index.grown(1, 1)
     assert [each.init for each in index.generations] == ["watch-1-init.mp4"]
-    assert index.next_number == 2
     assert len(index.to_json()) < 1024 * 1024
+
+
+def pod_index(first: int, lengths: int, drawings: int = 1) -> WatchIndex:
+    """What a pod has drawn."""
+    index = WatchIndex()
+    for number in range(first, first + drawings):
+        index = index.begun(number, CODECS)
+        for _ in range(lengths):
+            index = index.grown(number, 1)
+    return index
+
+
+def test_a_pod_that_comes_later_has_numbers_of_its_own() -> None:
+    first = first_number(WatchIndex(), 1_800_000_000.25)
+    assert first == 1_800_000_000_250_000
+    before = pod_index(first + 7, 2)
+    for now in (1_800_000_000.25, 1_800_000_010.0, 1_700_000_000.0):  # the last one's clock is slow
+        later = first_number(before, now)
+        assert later >= first + GENERATIONS_MAX
+    assert len(str(later)) == 16
+
+
+@given(st.integers(1, 3), st.integers(0, 5), st.integers(1, 3), st.integers(0, 5))
+def test_the_later_pod_keeps_what_was_before_it_and_the_earlier_one_gives_up(
+    drawn: int, lengths: int, drawn_later: int, lengths_later: int
+) -> None:
+    before = pod_index(5000, lengths, drawn)
+    later = pod_index(first_number(before, 0), lengths_later, drawn_later)
+    index = later.after(before)
+    assert index
+    assert index.generations == (*before.generations, *later.generations)
+    assert read_index(index.to_json()) == index
+    assert later.after(index) == index
+    assert before.after(index) is None
+    # The earlier pod had looked before the later one's index came, and stored its own after it.
+    assert later.after(before.grown(before.generations[-1].number, 1)) is not None
 
 
 GOOD = WatchIndex().begun(0, CODECS).grown(0, 1).to_json()

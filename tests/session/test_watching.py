@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from pathlib import Path
 
 import av
@@ -100,10 +101,11 @@ async def test_a_pod_that_comes_after_another_goes_on_counting(
     process.kill()
     await process.wait()
     before = index_of(folder)
-    first = {path: path.read_bytes() for path in folder.glob("watch-0-*")}
+    first = {path: path.read_bytes() for path in folder.glob("watch-*-*")}
     assert (await pod.run())[0] == 0
     after = index_of(folder)
-    assert [each.init for each in after.generations] == ["watch-0-init.mp4", "watch-1-init.mp4"]
+    assert len(after.generations) == 2
+    assert after.generations[0].pod < after.generations[1].pod
     assert after.generations[0] == before.generations[0]
     assert after.generations[1].segments
     assert {path: path.read_bytes() for path in first} == first
@@ -195,3 +197,63 @@ async def test_a_damaged_index_ends_the_watching_alone(tmp_path: Path) -> None:
     feed(watched, 3)
     await watched.finish(20)
     assert (tmp_path / FOLDER / "watch.json").read_bytes() == b"{"
+
+
+async def until_shown(folder: Path, segments: int) -> WatchIndex:
+    async with asyncio.timeout(20):
+        while segments_of(folder) < segments:
+            await asyncio.sleep(0.01)
+    return index_of(folder)
+
+
+async def test_two_pods_at_once_never_mix(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A node is lost and its pod goes on all the same, when the other one has begun."""
+    caplog.set_level(logging.INFO)
+    folder, store = tmp_path / FOLDER, ObjectStore(str(tmp_path))
+    old, new = Watching(store, f"ns/{UID}"), Watching(store, f"ns/{UID}")
+    feed_marked(old, b"old")
+    before = await until_shown(folder, 2)
+    feed_marked(new, b"new")
+    both = await until_shown(folder, 4)
+    feed_marked(old, b"old")
+    await old.finish(20)
+    feed_marked(new, b"new")
+    new.hear(StageEvent("render", "frames", finished=True))
+    new.end()
+    await new.finish(20)
+    after = index_of(folder)
+    assert both.generations[0] == after.generations[0] == before.generations[0]
+    assert [each.pod for each in after.generations[1:]] == [after.generations[-1].pod] * 2
+    assert after.ended
+    for each, mark in zip(after.generations, (b"old", b"new", b"new"), strict=True):
+        assert {(folder / s.name).read_bytes()[:3] for s in each.segments} == {mark}
+    assert [r.message for r in caplog.records] == [
+        "the video can't be watched while it is drawn: another pod has begun it anew"
+    ]
+
+
+async def test_two_pods_that_begin_at_once_share_no_name(tmp_path: Path) -> None:
+    """Neither had an index to see when it chose its numbers."""
+    store = Slow(tmp_path)
+    pods = [Watching(store, f"ns/{UID}", lambda now=now: now) for now in (1_800_000_000.0, 1_800_000_000.1)]
+    for watched, mark in zip(pods, (b"old", b"new"), strict=True):
+        feed_marked(watched, mark)
+    await asyncio.sleep(0.05)
+    store.go.set()
+    for watched in reversed(pods):
+        watched.hear(StageEvent("render", "frames", finished=True))
+        watched.end()
+        await watched.finish(20)
+    index = index_of(tmp_path / FOLDER)
+    assert index.generations[-1].pod == 1_800_000_000_100
+    for each in index.generations:
+        assert len({(tmp_path / FOLDER / s.name).read_bytes()[:3] for s in each.segments}) == 1
+    names = [path.name for path in (tmp_path / FOLDER).glob("watch-*.m4s")]
+    assert len(names) == 6
+
+
+def feed_marked(watched: Watching, mark: bytes) -> None:
+    """Two whole segments and what is left over, all of one mark."""
+    watched.see(piece("init"))
+    for number in range(11):
+        watched.see(piece("fragment", key=number % 5 == 0, data=mark))

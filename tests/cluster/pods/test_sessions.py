@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import av
 import pytest
@@ -28,12 +29,13 @@ def test_a_text_becomes_a_video(place: Place) -> None:
     assert frames == status["video"]["frames"] > 15
     assert abs(seconds - status["video"]["seconds"]) < 0.1
     assert status["engine"] == "preview"
-    pieces = {"watch.json", "watch-0-init.mp4", "watch-0-0.m4s"}
-    further = {"watch-0-1.m4s", "watch-0-2.m4s"}
+    pieces = {"watch.json", "watch-g-init.mp4", "watch-g-0.m4s"}
+    further = {"watch-g-1.m4s", "watch-g-2.m4s"}
 
     def left() -> set[str]:
         """The last of what could be watched may still be on its way."""
-        return {path.name for path in place.folder(uid).iterdir()} - further
+        names = (path.name for path in place.folder(uid).iterdir())
+        return {re.sub(r"^watch-\d{16}-", "watch-g-", name) for name in names} - further
 
     assert eventually(lambda: left() == {"video.mp4", "result.json", *pieces})
     (pod,) = place.node.pods_of("text")
