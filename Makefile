@@ -53,12 +53,12 @@ reasons: $(DEV) ## Write docs/reasons.md and the chart's table of values
 lock: ## Pin every dependency anew in requirements/ (needs uv)
 	$(LOCK) --extra dev pyproject.toml --upgrade --output-file requirements/dev.txt
 	$(LOCK) --extra demo pyproject.toml --constraints requirements/dev.txt --output-file requirements/demo.txt
-	$(LOCK) --extra operator --extra session pyproject.toml --constraints requirements/dev.txt \
+	$(LOCK) --extra operator --extra session --extra telemetry pyproject.toml --constraints requirements/dev.txt \
 		--output-file requirements/operator.txt
-	$(LOCK) --extra inference --extra prepare --extra operator pyproject.toml --constraints requirements/dev.txt \
-		--output-file requirements/preview.txt
-	$(LOCK) --extra musetalk --extra operator pyproject.toml --constraints requirements/dev.txt \
-		--output-file requirements/cuda.txt
+	$(LOCK) --extra inference --extra prepare --extra operator --extra telemetry pyproject.toml \
+		--constraints requirements/dev.txt --output-file requirements/preview.txt
+	$(LOCK) --extra musetalk --extra operator --extra telemetry pyproject.toml \
+		--constraints requirements/dev.txt --output-file requirements/cuda.txt
 
 bench: $(DEV) ## Measure what docs/benchmarks.md states; some with BENCHMARKS="render lips"
 	@for each in $(BENCHMARKS); do echo "== $$each"; $(VENV)/python -m benchmarks.$$each $(ARGS) || exit 1; done

@@ -17,6 +17,7 @@ from typing import Any, Self
 import grpc
 
 from avatar_core import limits
+from avatar_core.tracing import TRACEPARENT
 from avatar_inference.engine import RepaintOptions
 from avatar_inference.events import (
     FLUSH,
@@ -70,6 +71,7 @@ class InferenceClient:
         root_certificates: PEM of the authorities to trust; with it the connection uses TLS.
         server_name: on the server's certificate, where `target` is not that name.
         token: asked before every call for what is sent as `authorization: Bearer …`; empty sends nothing.
+        traceparent: asked likewise for what makes the server's span a child of the caller's (W3C).
     """
 
     def __init__(
@@ -79,11 +81,12 @@ class InferenceClient:
         root_certificates: bytes | None = None,
         server_name: str = "",
         token: Callable[[], str] = lambda: "",
+        traceparent: Callable[[], str] = lambda: "",
     ) -> None:
         self.target = target
         self._root_certificates = root_certificates
         self._server_name = server_name
-        self._token = token
+        self._token, self._traceparent = token, traceparent
 
     async def __aenter__(self) -> Self:
         # A window that grows would hide for minutes from the server that nobody reads.
@@ -192,8 +195,9 @@ class InferenceClient:
         return found
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        token = self._token()
-        return (("authorization", f"Bearer {token}"),) if token else ()
+        token, parent = self._token(), self._traceparent()
+        sent = {"authorization": f"Bearer {token}" if token else "", TRACEPARENT: parent}
+        return tuple((name, value) for name, value in sent.items() if value)
 
 
 async def _send(call: Any, config: RenderConfig, audio: AsyncIterable[bytes | Flush]) -> None:

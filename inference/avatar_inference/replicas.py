@@ -71,13 +71,19 @@ class Replicas:
     Args:
         address: HOST:PORT or unix:PATH; dns:///HOST:PORT stands for all addresses of that name; several are
             parted by commas.
-        root_certificates, token: as for `InferenceClient`.
+        root_certificates, token, traceparent: as for `InferenceClient`.
     """
 
     def __init__(
-        self, address: str, *, root_certificates: bytes | None = None, token: Callable[[], str] = lambda: ""
+        self,
+        address: str,
+        *,
+        root_certificates: bytes | None = None,
+        token: Callable[[], str] = lambda: "",
+        traceparent: Callable[[], str] = lambda: "",
     ) -> None:
         self._address, self._roots, self._token = address, root_certificates, token
+        self._traceparent = traceparent
         self._avoided: dict[str, float] = {}  # until when, by time.monotonic()
         self._random = random.Random()  # noqa: S311 - chance, no secret
 
@@ -103,7 +109,13 @@ class Replicas:
             raise InferenceError(error.reason, error.message) from None
 
     def _client(self, target: str, name: str) -> InferenceClient:
-        return InferenceClient(target, root_certificates=self._roots, token=self._token, server_name=name)
+        return InferenceClient(
+            target,
+            root_certificates=self._roots,
+            token=self._token,
+            traceparent=self._traceparent,
+            server_name=name,
+        )
 
     def _avoided_now(self) -> set[str]:
         now = time.monotonic()

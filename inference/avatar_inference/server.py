@@ -23,6 +23,7 @@ from grpc_reflection.v1alpha import reflection
 
 from avatar_core.errors import AvatarError, InvalidInputError, Reason
 from avatar_core.limits import MAX_AUDIO_SECONDS, SLOW_READER_SECONDS
+from avatar_core.tracing import spans_of
 from avatar_inference.admission import Limits
 from avatar_inference.avatars import Avatars
 from avatar_inference.bundle_gateway import GatewayBundles, SharedBundles
@@ -45,6 +46,8 @@ log = logging.getLogger(__name__)
 SERVICE: str = pb.DESCRIPTOR.services_by_name["LipSyncService"].full_name
 CLOSE_SECONDS = 1.0
 """For last messages on their way, when all is done."""
+SPANS_SECONDS = 2.0
+"""For spans that were not sent yet, at the end."""
 Guards = Sequence[grpc.aio.ServerInterceptor]
 LISTENERS = 16
 """Streams that listen at once where a GPU hears: their threads only wait, for batches that others join,
@@ -178,6 +181,7 @@ def _assembled(settings: ServerSettings, engine: Engine, metrics: Metrics) -> It
     door = Door(settings.limits, metrics)
     pool = ThreadPoolExecutor(encoders, thread_name_prefix="encode")
     waiting = ThreadPoolExecutor(LISTENERS, thread_name_prefix="listen")
+    spans = spans_of(os.environ, "avatar-inference")
     try:
         yield Parts(
             avatars=Avatars(engine, store),
@@ -186,6 +190,7 @@ def _assembled(settings: ServerSettings, engine: Engine, metrics: Metrics) -> It
             listening=waiting if engine.receipt.accelerated else pool,
             pool=pool,
             metrics=metrics,
+            spans=spans,
             preparation=Preparation(engine, store),
             info=lambda: _info(settings, engine, worker, door),
             slow_reader_seconds=settings.slow_reader_seconds,
@@ -196,6 +201,7 @@ def _assembled(settings: ServerSettings, engine: Engine, metrics: Metrics) -> It
             threads.shutdown(wait=False, cancel_futures=True)
         if shared:
             shared.close()
+        spans.close(SPANS_SECONDS)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import grpc
 
 from avatar_core import limits
 from avatar_core.errors import AvatarError, InferenceError, InvalidInputError, Reason
+from avatar_core.tracing import TRACEPARENT, NoSpan, Span, Spans
 from avatar_inference import messages
 from avatar_inference.admission import Ticket
 from avatar_inference.avatars import Avatars, LoadedAvatar
@@ -46,6 +47,7 @@ class Parts:
     listening: Executor
     pool: Executor
     metrics: Metrics
+    spans: Spans
     preparation: Preparation
     info: Callable[[], pb.GetServerInfoResponse]
     slow_reader_seconds: float
@@ -68,11 +70,12 @@ class LipSyncService(pb_grpc.LipSyncServiceServicer):  # type: ignore[misc]
     async def Render(self, requests: Requests, context: Context) -> None:  # noqa: N802
         """Draws one video (see the .proto)."""
         call = _Call(self._parts, requests, context)
-        await self._guard(call.run, context, session=lambda: call.session)
+        await self._guard("Render", call.run, context, session=lambda: call.session)
 
     async def PrepareAvatar(self, requests: Any, context: Context) -> None:  # noqa: N802
         """Makes and stores a bundle (see the .proto)."""
-        await self._guard(lambda: self._parts.preparation.run(requests, context.write), context)
+        work = self._parts.preparation
+        await self._guard("PrepareAvatar", lambda span: work.run(requests, context.write), context)
 
     async def GetServerInfo(  # noqa: N802
         self, request: pb.GetServerInfoRequest, context: Context
@@ -81,15 +84,21 @@ class LipSyncService(pb_grpc.LipSyncServiceServicer):  # type: ignore[misc]
         return self._parts.info()
 
     async def _guard(
-        self, work: Callable[[], Awaitable[None]], context: Context, session: Callable[[], str] = str
+        self,
+        name: str,
+        work: Callable[[Span], Awaitable[None]],
+        context: Context,
+        session: Callable[[], str] = str,
     ) -> None:
         """Runs a call and turns whatever goes wrong into one typed status, one log line and one count."""
         reason: Reason | None = None
+        parent = dict(context.invocation_metadata() or ()).get(TRACEPARENT, "")
+        span = self._parts.spans.begin(name, {}, parent, remote=True)
         self._under_way += 1
         self._idle.clear()
         try:
             self._parts.door.check_open()
-            await work()
+            await work(span)
         except asyncio.CancelledError:
             reason = Reason.CANCELLED
             raise
@@ -103,6 +112,7 @@ class LipSyncService(pb_grpc.LipSyncServiceServicer):  # type: ignore[misc]
             await abort(context, error)
         finally:
             self._ended()
+            span.end(str(reason or ""))
             self._parts.metrics.renders.labels(reason=str(reason or "Succeeded")).inc()
 
     def _ended(self) -> None:
@@ -121,9 +131,12 @@ class _Call:
         self._sending = asyncio.Lock()
         self._started = time.monotonic()
         self._watched_until = self._started  # when all video sent so far will have been played
+        self._span: Span = NoSpan()
         self.session = ""
 
-    async def run(self) -> None:
+    async def run(self, span: Span) -> None:
+        """Draws what is asked for; `span` is told about it."""
+        self._span = span
         plan = read_config(await self._first())
         self.session = plan.session
         avatar = await self._parts.avatars.get(plan.avatar)
@@ -182,7 +195,7 @@ class _Call:
         about = self._parts.worker.engine.receipt
         about = replace(about, notes=(*about.notes, *avatar.bundle.notes))
         await self._send(messages.result(render, queued, first_frame, total, about))
-        extra = {
+        extra: dict[str, str | int | float] = {
             "render": render.name,
             "session": self.session,
             "frames": render.frames_done,
@@ -192,6 +205,8 @@ class _Call:
             "encode_seconds": round(render.spent.encode, 3),
         }
         log.info("render finished", extra=extra)
+        told = {**extra, "queue_seconds": round(queued, 3), "engine": self._parts.worker.engine.name}
+        self._span.tell({f"avatar.{name}": value for name, value in told.items()})
 
     async def _listen(self, render: Render) -> None:
         """Feeds what the client sends; an `end` must come, and nothing after it."""

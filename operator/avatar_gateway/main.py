@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +15,7 @@ from avatar_core.cluster.kube import Kube
 from avatar_core.cluster.tokens import Tokens
 from avatar_core.key_files import follow
 from avatar_core.store import ObjectStore
+from avatar_core.tracing import spans_of
 from avatar_gateway.bundles import Bundles
 from avatar_gateway.configuration import Configuration
 from avatar_gateway.front import Front
@@ -49,10 +51,11 @@ async def serve_gateway(configuration: Configuration) -> None:
     metrics = Metrics()
     tokens, owners = Tokens(kube, configuration.audience), Owners(kube)
     permissions = Permissions(tokens, owners, configuration.readers)
+    spans = spans_of(os.environ, "avatar-gateway")
     uploads, limit = Slots(configuration.uploads_at_once, "uploads"), configuration.object_bytes
     videos = Videos(store, Slots(configuration.viewers_at_once, "answers to viewers"), metrics)
     doors = [
-        Objects(store, permissions, limit, uploads, metrics).door(),
+        Objects(store, permissions, limit, uploads, metrics, spans).door(),
         Bundles(store, tokens, configuration.keepers, limit, uploads, metrics).door(),
         Viewers(videos, lambda: [file.key for file in files]).door(),
         Sessions(People(kube, configuration.audience), videos).door(),
@@ -72,6 +75,7 @@ async def serve_gateway(configuration: Configuration) -> None:
         log.info("ending")
         await site.stop()
         await front.drain(STOP_SECONDS)
+        await asyncio.to_thread(spans.close, CLOSE_SECONDS)
 
 
 def _probes(stop: asyncio.Event, metrics: Metrics) -> web.Application:

@@ -8,7 +8,9 @@ from email.utils import format_datetime
 
 from aiohttp import web
 
+from avatar_core.errors import AvatarError, Reason
 from avatar_core.store import Entry, Store
+from avatar_core.tracing import TRACEPARENT, Spans
 from avatar_gateway.answers import missing
 from avatar_gateway.front import Door
 from avatar_gateway.keys import PREFIX, Key, read_key
@@ -30,6 +32,7 @@ class Objects:
         object_bytes: of the largest object that is taken.
         uploads: places for them.
         metrics: told of what came in.
+        spans: of uploads whose pod asks for them.
     """
 
     def __init__(
@@ -39,8 +42,9 @@ class Objects:
         object_bytes: int,
         uploads: Slots,
         metrics: Metrics,
+        spans: Spans,
     ) -> None:
-        self._store, self._permissions = store, permissions
+        self._store, self._permissions, self._spans = store, permissions, spans
         self._object_bytes, self._metrics = object_bytes, metrics
         self._uploads = uploads
         self._answers: dict[str, Answer] = {
@@ -64,6 +68,22 @@ class Objects:
         return await self._answers[request.method](request, key)
 
     async def _put(self, request: web.Request, key: Key) -> web.Response:
+        parent = request.headers.get(TRACEPARENT, "")
+        if not parent:
+            return await self._store_body(request, key)
+        span = self._spans.begin("store", {"avatar.object": key.name}, parent, remote=True)
+        reason = str(Reason.CANCELLED)
+        try:
+            answer = await self._store_body(request, key)
+            reason = ""
+            return answer
+        except AvatarError as error:
+            reason = str(error.reason)
+            raise
+        finally:
+            span.end(reason)
+
+    async def _store_body(self, request: web.Request, key: Key) -> web.Response:
         upload = Upload(request, self._object_bytes)
         with self._uploads.taken():
             stored = await self._store.put(str(key), upload.pieces(), key.content_type)

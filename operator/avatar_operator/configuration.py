@@ -13,7 +13,7 @@ from avatar_core.key_files import FollowedLinks, KeyFile
 from avatar_operator.cleanup_jobs import CleanupSettings
 from avatar_operator.election import LeaseSettings
 from avatar_operator.line import Capacity
-from avatar_operator.settings import Audiences, Fetch, Preparation, Resources, Settings
+from avatar_operator.settings import Audiences, Fetch, Preparation, Resources, Settings, Telemetry
 
 Json = dict[str, Any]
 Whole = Annotated[int, Field(ge=1)]
@@ -74,6 +74,15 @@ class FetchPart(_Part):
     allow: tuple[IPvAnyNetwork, ...] = ()
 
 
+class TelemetryPart(_Part):
+    """Where session pods send their traces; nowhere without an endpoint."""
+
+    endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    """For OTLP over HTTP, usually on port 4318."""
+    headers_secret: str = ""
+    """In the session's namespace; its key `headers` holds NAME=VALUE, several parted by commas."""
+
+
 class CleanupPart(_Part):
     """Pods that empty folders of the store."""
 
@@ -123,6 +132,7 @@ class Configuration(_Part):
     sessions: PodPart
     preparation: PreparationPart = PreparationPart()
     fetch: FetchPart = FetchPart()
+    telemetry: TelemetryPart = TelemetryPart()
     cleanup: CleanupPart
     gateway: GatewayPart | None = None
     audiences: dict[str, str] = {}
@@ -181,6 +191,7 @@ class Configuration(_Part):
             store_patience=patience,
             preparation=self._preparation(resources),
             fetch=Fetch(tuple(map(str, self.fetch.refuse)), tuple(map(str, self.fetch.allow))),
+            telemetry=Telemetry(**dict(self.telemetry)),
             **pods,
         )
 

@@ -21,7 +21,7 @@ from avatar_operator.objects import SecretKey, SessionView, SpecView
 from avatar_operator.pod_template import Work, pod_template
 from avatar_operator.pods import FINAL_EXIT_CODES
 from avatar_operator.resolved import LLM_KEY_VARIABLE, SPEECH_KEY_VARIABLE, Inputs, resolved_document
-from avatar_operator.settings import Settings
+from avatar_operator.settings import Settings, Telemetry
 
 BACKOFF_LIMIT = 2
 BACKSTOP_MARGIN = 15
@@ -134,7 +134,19 @@ def _environment(inputs: Inputs, settings: Settings) -> tuple[dict[str, Any], ..
     plain: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in addresses.items()]
     provider = inputs.provider
     keys = ((LLM_KEY_VARIABLE, provider.llm_key), (SPEECH_KEY_VARIABLE, provider.speech_key))
+    plain += _telemetry(settings.telemetry)
     return (*plain, *(_from_secret(name, key) for name, key in keys if key is not None))
+
+
+def _telemetry(told: Telemetry) -> list[dict[str, Any]]:
+    """OpenTelemetry's own variables; a namespace without the Secret sends no headers."""
+    if not told.endpoint:
+        return []
+    found: list[dict[str, Any]] = [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": told.endpoint}]
+    if told.headers_secret:
+        key = {"name": told.headers_secret, "key": "headers", "optional": True}
+        found.append({"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": {"secretKeyRef": key}})
+    return found
 
 
 def _from_secret(variable: str, key: SecretKey) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from avatar_core.tracing import trace_id_of
 from avatar_operator.objects import AvatarView, ProviderView, SessionView, Turn
 from avatar_operator.settings import Fetch
 
@@ -36,6 +37,7 @@ def resolved_document(session: SessionView, attempt: int, inputs: Inputs, fetch:
         "namespace": session.namespace,
         "uid": session.uid,
         "attempt": attempt,
+        "trace": trace_id_of(session.uid, attempt),
         "spec": json.loads(session.spec.document),
         "provider": _with_variables(inputs.provider) if inputs.provider.found else {},
         "avatar": inputs.avatar.bundle,

@@ -63,6 +63,19 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Where session pods send their traces.
+
+    Attributes:
+        endpoint: for OTLP over HTTP; empty: they make none.
+        headers_secret: in the session's namespace; its `headers`, where there is one, go with each request.
+    """
+
+    endpoint: str = ""
+    headers_secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How session pods look and where they find the others.
 
@@ -81,6 +94,7 @@ class Settings:
             of, before its session is given up; None: no store can be asked.
         preparation: of avatars.
         fetch: what their pods, and sessions', may fetch.
+        telemetry: of session pods.
     """
 
     image: str
@@ -103,3 +117,4 @@ class Settings:
     store_patience: float | None = None
     preparation: Preparation = field(default_factory=Preparation)
     fetch: Fetch = Fetch()
+    telemetry: Telemetry = Telemetry()

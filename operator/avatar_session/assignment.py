@@ -26,6 +26,7 @@ class _Assignment(BaseModel):
     namespace: str
     uid: str
     attempt: Annotated[int, Field(ge=1)]
+    trace: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = ""
     spec: SessionSpec
     provider: ProviderSpec = ProviderSpec()
     avatar: str = ""
@@ -54,5 +55,6 @@ def read_assignment(document: dict[str, Any]) -> tuple[SessionJob, AddressRules]
         avatar=told.avatar,
         history=tuple(Turn(turn.role, turn.text) for turn in told.history),
         attempt=told.attempt,
+        trace=told.trace,
     )
     return job, AddressRules.read(told.fetch)

@@ -13,6 +13,7 @@ from avatar_core.addresses import AddressRules
 from avatar_core.errors import AvatarError, InvalidInputError, Reason
 from avatar_core.fetching import Fetching
 from avatar_core.limits import FETCH_SECONDS
+from avatar_core.tracing import Facts, NoSpans, Spans, spans_of
 from avatar_inference.replicas import Replicas
 from avatar_session.assignment import read_assignment
 from avatar_session.gateway_store import GatewayStore
@@ -22,6 +23,7 @@ from avatar_session.pod import PodFiles, configure_pod_logs, failure, leave
 from avatar_session.progress import StageEvent
 from avatar_session.receipt import Receipt
 from avatar_session.reporting import RESULT_SECONDS, Reports, last_words
+from avatar_session.stage_spans import StageSpans
 from avatar_session.surroundings import Surroundings
 from avatar_session.watching import Watching
 
@@ -31,6 +33,8 @@ KEY_VARIABLES = ("AVATAR_LLM_API_KEY", "AVATAR_SPEECH_API_KEY")
 LAST_SECONDS = 3.0
 """For the result of a pod that was told to end; a kubelet kills it after 5."""
 
+SPANS_SECONDS = 1.0
+"""For spans that were not sent yet."""
 WATCHING_TRIES, WATCHING_SECONDS = 2, 1.0
 """Of each upload of what may be watched meanwhile; and for the last of them."""
 
@@ -62,17 +66,20 @@ async def make_video(files: PodFiles, environment: Mapping[str, str], log_level:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     keys = {name: environment[name] for name in KEY_VARIABLES if name in environment}
+    spans: Spans = NoSpans()
     try:
         (job, rules), addresses = read_assignment(files.read()), Addresses.of(environment)
         configure_pod_logs(log_level, keys.values(), session=f"{job.namespace}/{job.name}")
-        log.info("attempt %d begins", job.attempt)
-        receipt = await _Attempt(job, rules, files, addresses, keys, stop).run()
+        log.info("attempt %d begins", job.attempt, extra={"trace": job.trace})
+        spans = spans_of(environment, "avatar-session", job.trace)
+        receipt = await _Attempt(job, rules, files, addresses, keys, stop, spans).run()
         log.info("%s is there", receipt.video.key)
         code = 0
     except BaseException as error:
         words, code = failure(error)
         log.error("%s: %s", words["reason"], words["message"])
         files.say(words)
+    await asyncio.to_thread(spans.close, SPANS_SECONDS)
     # Here and not after the loop's end, which would wait for threads that nobody needs any more.
     leave(code)
 
@@ -88,7 +95,9 @@ class _Attempt:
         addresses: Addresses,
         keys: Mapping[str, str],
         stop: asyncio.Event,
+        spans: Spans,
     ) -> None:
+        self._stages = StageSpans(spans, _facts(job))
         self._job, self._files, self._stop = job, files, stop
         self._reports = Reports(addresses.operator, lambda: files.token("operator"))
         self._committed: Receipt | None = None
@@ -96,8 +105,16 @@ class _Attempt:
         watched = GatewayStore(addresses.gateway, lambda: files.token("gateway"), WATCHING_TRIES)
         self._watching = Watching(watched, job.folder)
         self._around = Surroundings(
-            store=GatewayStore(addresses.gateway, lambda: files.token("gateway")),
-            connect=Replicas(addresses.inference, token=lambda: files.token("inference")).connect,
+            store=GatewayStore(
+                addresses.gateway,
+                lambda: files.token("gateway"),
+                traceparent=lambda: self._stages.traceparent("publish"),
+            ),
+            connect=Replicas(
+                addresses.inference,
+                token=lambda: files.token("inference"),
+                traceparent=lambda: self._stages.traceparent("render"),
+            ).connect,
             on_event=self._hear,
             on_video=self._watching.see,
             environment=keys,
@@ -111,6 +128,15 @@ class _Attempt:
         Raises:
             AvatarError: there is no video; CANCELLED when the pod was told to end before there was.
         """
+        try:
+            receipt = await self._run()
+        except BaseException as error:
+            self._stages.end({}, str(error.reason if isinstance(error, AvatarError) else Reason.INTERNAL))
+            raise
+        self._stages.end(_results(receipt))
+        return receipt
+
+    async def _run(self) -> Receipt:
         stopped = asyncio.create_task(self._stop.wait())
         news = asyncio.create_task(self._reports.tell_news())
         work = asyncio.create_task(run_session(self._job, self._around))
@@ -148,8 +174,28 @@ class _Attempt:
     def _hear(self, event: StageEvent) -> None:
         self._reports.see(event)
         self._watching.hear(event)
+        self._stages.hear(event)
 
     def _commit(self, receipt: Receipt) -> None:
         self._committed = receipt
         self._watching.end()
         self._commits.set()
+
+
+def _facts(job: SessionJob) -> Facts:
+    """By which an attempt's trace is found."""
+    return {
+        "avatar.session": f"{job.namespace}/{job.name}",
+        "avatar.session.uid": job.uid,
+        "avatar.attempt": job.attempt,
+    }
+
+
+def _results(receipt: Receipt) -> Facts:
+    return {
+        "avatar.engine": receipt.engine,
+        "avatar.render": receipt.render_id,
+        "avatar.frames": receipt.video.frames,
+        "avatar.seconds": receipt.video.seconds,
+        "avatar.bytes": receipt.video.bytes,
+    }

@@ -20,6 +20,7 @@ import httpx2
 
 from avatar_core.errors import Reason, StoreError
 from avatar_core.store import BLOCK_BYTES, SMALL_OBJECT_BYTES, Entry, Stored
+from avatar_core.tracing import TRACEPARENT
 from avatar_session.provider_errors import retry_after
 
 TRIES = 13
@@ -48,10 +49,17 @@ class GatewayStore:
         url: of the gateway.
         token: asked before every request.
         tries: of each request, in all.
+        traceparent: asked likewise for what makes the gateway's span a child of the caller's (W3C).
     """
 
-    def __init__(self, url: str, token: Callable[[], str], tries: int = TRIES) -> None:
-        self._token, self._tries = token, tries
+    def __init__(
+        self,
+        url: str,
+        token: Callable[[], str],
+        tries: int = TRIES,
+        traceparent: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._token, self._tries, self._traceparent = token, tries, traceparent
         parts = urlsplit(url)
         self._where = f"the gateway at {parts.hostname}:{parts.port or parts.scheme}"
         # A proxy that the environment names is for providers, and must not see tokens of this cluster.
@@ -141,6 +149,8 @@ class GatewayStore:
     ) -> AsyncIterator[httpx2.Response]:
         """One request; refusals are raised, but for 404 where `missing` is no error."""
         sent = {"Authorization": f"Bearer {self._token() or 'none'}", **(headers or {})}
+        if parent := self._traceparent():
+            sent[TRACEPARENT] = parent
         try:
             async with self._client.stream(method, key, headers=sent, content=content) as answer:
                 if answer.status_code >= 400 and not (missing and answer.status_code == 404):

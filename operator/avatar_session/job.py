@@ -27,6 +27,7 @@ class SessionJob:
         avatar: bundle id or name of a built-in; empty for the default.
         history: earlier turns of the conversation.
         attempt: counts from 1.
+        trace: id of the attempt's trace, 32 hexadecimal digits; empty: any.
     """
 
     name: str
@@ -37,6 +38,7 @@ class SessionJob:
     avatar: str = ""
     history: tuple[Turn, ...] = ()
     attempt: int = 1
+    trace: str = ""
 
     def __post_init__(self) -> None:
         for label, value in (("namespace", self.namespace), ("uid", self.uid)):

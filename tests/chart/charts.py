@@ -72,6 +72,7 @@ MATRIX: dict[str, Json] = {
         "inference": {"authentication": False},
     },
     "watched": {"monitoring": {"enabled": True}},
+    "traced": {"telemetry": {"endpoint": "http://collector:4318", "headersSecret": "otlp"}},
 }
 
 

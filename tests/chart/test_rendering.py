@@ -74,6 +74,25 @@ def test_values_reach_the_gateway(tmp_path: Path) -> None:
     assert [key["id"] for key in gateway.model_dump()["links"]["keys"]] == ["2", "1"]
 
 
+def test_traces_go_where_the_values_say(tmp_path: Path) -> None:
+    rendered = render(MATRIX["traced"])
+    telemetry = read_operator(configuration(rendered, "operator", tmp_path)).telemetry
+    assert (telemetry.endpoint, telemetry.headers_secret) == ("http://collector:4318", "otlp")
+    for part in ("inference", "gateway"):
+        pod = find(rendered, "Deployment", f"{OURS}-{part}")["spec"]["template"]["spec"]
+        told = {each["name"]: each for each in pod["containers"][0]["env"]}
+        assert told["OTEL_EXPORTER_OTLP_ENDPOINT"]["value"] == "http://collector:4318", part
+        key = told["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"]["secretKeyRef"]
+        assert key == {"name": "otlp", "key": "headers"}, part
+    assert "OTEL" not in str(render())
+
+
+def test_values_of_an_earlier_version_will_do(tmp_path: Path) -> None:
+    """`helm upgrade --reuse-values` keeps them, without what the new version has besides."""
+    rendered = render({"telemetry": None})
+    assert not read_operator(configuration(rendered, "operator", tmp_path)).telemetry.endpoint
+
+
 def test_clean_up_is_where_the_volume_is(tmp_path: Path) -> None:
     assert operator_of({}, tmp_path).cleanup.affinity
     assert not operator_of(MATRIX["own claim of many"], tmp_path).cleanup.affinity

@@ -23,6 +23,7 @@ MISTAKES: list[tuple[Json, str]] = [
     ({"image": {"digest": "latest"}}, "image.digest"),
     ({"links": {"base": "videos.example"}}, "links.base"),
     ({"links": {"keyId": "a/b"}}, "links.keyId"),
+    ({"telemetry": {"endpoint": "collector:4318"}}, "telemetry.endpoint"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from avatar_core.cluster.kube import GoneError, Kube, KubeError
 from avatar_core.cluster.tokens import Tokens
 from avatar_core.links import SignedLinks
 from avatar_core.store import ObjectStore
+from avatar_core.tracing import spans_of
 from avatar_gateway.bundles import Bundles
 from avatar_gateway.front import Front
 from avatar_gateway.metrics import Metrics
@@ -127,8 +129,9 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     store = ObjectStore(str(made.folder))
     metrics = Metrics()
     uploads, videos = Slots(UPLOADS, "uploads"), Videos(store, Slots(VIEWERS, "viewers"), metrics)
+    spans = spans_of(os.environ, "avatar-gateway")
     doors = [
-        Objects(store, permissions, LIMIT, uploads, metrics).door(),
+        Objects(store, permissions, LIMIT, uploads, metrics, spans).door(),
         Bundles(store, tokens, ["ns:keeper"], LIMIT, uploads, metrics).door(),
         Viewers(videos, KEYS.values, lambda: made.wall).door(),
     ]
@@ -138,3 +141,4 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     made.url, made.port = f"http://127.0.0.1:{server.port}", server.port or 0
     yield made
     await server.close()
+    spans.close(1)

@@ -13,11 +13,12 @@ from tests.support.fake_operator import SETTINGS
 from tests.support.pictures import UID, session
 
 from avatar_core.errors import REASONS, Reason
+from avatar_core.tracing import trace_id_of
 from avatar_operator.jobs import build_job
 from avatar_operator.names import RESOLVED, job_name
 from avatar_operator.objects import AvatarView, ProviderView, SecretKey, Turn
 from avatar_operator.resolved import Inputs, recent
-from avatar_operator.settings import Resources
+from avatar_operator.settings import Resources, Telemetry
 
 PROVIDER = ProviderView(
     has_llm=True,
@@ -111,6 +112,18 @@ def test_keys_come_from_secrets_under_names_of_ours() -> None:
         "key": "AVATAR_LLM_API_KEY",
     }
     assert document["provider"]["speech"]["apiKeySecretRef"]["key"] == "AVATAR_SPEECH_API_KEY"
+
+
+def test_traces_are_asked_for_only_where_the_administrator_says_so() -> None:
+    assert "OTEL" not in json.dumps(built())
+    telemetry = Telemetry("http://collector:4318", "otlp")
+    job = build_job(session(), 2, Inputs(), replace(SETTINGS, telemetry=telemetry))
+    environment = {entry["name"]: entry for entry in pod_of(job)["containers"][0]["env"]}
+    assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"]["value"] == "http://collector:4318"
+    key = environment["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"]["secretKeyRef"]
+    assert key == {"name": "otlp", "key": "headers", "optional": True}
+    document = json.loads(job["spec"]["template"]["metadata"]["annotations"][RESOLVED])
+    assert document["trace"] == trace_id_of(UID, 2)
 
 
 HOSTILE = ["$(OPENAI_API_KEY)", "`id`", "{{ .Values }}", "'; rm -rf / #", "\u0000\u001b[2J\r\n", "../../x"]

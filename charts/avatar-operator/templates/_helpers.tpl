@@ -109,3 +109,15 @@ tolerations: {{- toYaml . | nindent 2 }}
     sources:
     - serviceAccountToken: {path: gateway, audience: gateway.avatars.dev, expirationSeconds: 3600}
 {{- end -}}
+
+{{/* OpenTelemetry's own variables. Values of an earlier version, as --reuse-values keeps them, lack `telemetry`. */}}
+{{- define "avatar.telemetryEnv" -}}
+{{- with .Values.telemetry }}
+{{- if .endpoint }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ .endpoint | quote }}}
+{{- with .headersSecret }}
+- {name: OTEL_EXPORTER_OTLP_HEADERS, valueFrom: {secretKeyRef: {name: {{ . }}, key: headers}}}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -13,6 +13,7 @@ from avatar_cli.progress import TITLES, StageProgress, amount
 from avatar_core.errors import REASONS
 from avatar_core.mistakes import printable
 from avatar_core.resources import Condition, StageTiming, Timings
+from avatar_core.tracing import trace_id_of
 
 _WIDTH, _BAR = 80, 28
 
@@ -101,6 +102,7 @@ def _facts(picture: Picture) -> Iterator[str]:
         "stage": _stage(session),
         "waits": note,
         "attempt": _attempt(session),
+        "trace": trace_id_of(session.uid, status.attempt) if status.attempt else "",
         "Job": picture.job,
         "pod": picture.pod,
         "engine": printable(status.engine or ""),
