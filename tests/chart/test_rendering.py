@@ -12,6 +12,7 @@ from tests.cluster.operators import CHART, CRDS
 from avatar_core.links import KEY_BYTES_MIN
 from avatar_gateway.configuration import Configuration as Gateway
 from avatar_gateway.configuration import read_configuration as read_gateway
+from avatar_inference.server import LIVENESS
 from avatar_operator.configuration import Configuration as Operator
 from avatar_operator.configuration import read_configuration as read_operator
 
@@ -139,6 +140,13 @@ def test_a_server_ends_after_its_drain() -> None:
     pod = find(render(), "Deployment", f"{OURS}-inference")["spec"]["template"]["spec"]
     (drain,) = [each for each in pod["containers"][0]["command"] if each.startswith("--drain-seconds=")]
     assert pod["terminationGracePeriodSeconds"] > int(drain.split("=")[1])
+
+
+def test_a_busy_or_draining_server_is_not_restarted() -> None:
+    pod = find(render(), "Deployment", f"{OURS}-inference")["spec"]["template"]["spec"]
+    (server,) = pod["containers"]
+    assert server["livenessProbe"]["grpc"]["service"] == LIVENESS
+    assert "service" not in server["readinessProbe"]["grpc"]
 
 
 def test_another_configuration_restarts_pods() -> None:
