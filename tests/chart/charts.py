@@ -47,7 +47,29 @@ MATRIX: dict[str, Json] = {
         "links": {"existingSecret": "k2", "keyId": "2", "previous": {"secret": "k1", "keyId": "1"}}
     },
     "viewers": {"gateway": {"viewers": [{"kind": "Group", "name": "people"}]}},
-    "autoscaled": {"inference": {"autoscaling": {"enabled": True}}},
+    "by cpu": {"inference": {"autoscaling": {"by": "cpu"}}},
+    "by renders": {
+        "engine": "musetalk",
+        "monitoring": {"enabled": True, "labels": {"release": "kube-prometheus-stack"}},
+        "inference": {
+            "autoscaling": {"by": "renders", "prometheus": "http://prometheus.monitoring.svc:9090"}
+        },
+    },
+    "closed": {
+        "namespaces": ["team"],
+        "engine": "musetalk",
+        "store": {"type": "url", "url": "s3://videos/avatars"},
+        "sessions": {"fetch": {"refuse": [], "allow": ["10.9.0.0/16"]}},
+        "networkPolicy": {
+            "egress": {
+                "enabled": True,
+                "apiServer": {"ports": [6443], "networks": ["10.0.0.1/32"]},
+                "store": {"ports": [9000], "networks": ["10.0.3.0/24"]},
+                "sessionPods": [{"to": [{"namespaceSelector": {"matchLabels": {"models": "yes"}}}]}],
+                "everyPod": [{"ports": [{"port": 4317}]}],
+            }
+        },
+    },
     "several": {"inference": {"replicas": 2, "maxBatch": 4}, "operator": {"replicas": 3}},
     "all elsewhere": {
         "fullnameOverride": "faces",
@@ -59,6 +81,7 @@ MATRIX: dict[str, Json] = {
         "sessions": {
             **SOMEWHERE,
             "labels": {"team": "a"},
+            "extraEnv": [{"name": "LOG", "value": "1"}],
             "fetch": {"refuse": ["203.0.113.0/24"], "allow": []},
         },
     },

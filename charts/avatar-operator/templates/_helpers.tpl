@@ -109,3 +109,12 @@ tolerations: {{- toYaml . | nindent 2 }}
     sources:
     - serviceAccountToken: {path: gateway, audience: gateway.avatars.dev, expirationSeconds: 3600}
 {{- end -}}
+
+{{/* Replicas on different nodes, where there are several. */}}
+{{- define "avatar.spread" -}}
+- maxSkew: 1
+  topologyKey: kubernetes.io/hostname
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels: {{- include "avatar.selector" . | nindent 6 }}
+{{- end -}}
