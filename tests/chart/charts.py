@@ -17,6 +17,7 @@ NAMESPACE, RELEASE = "avatars", "avatar-operator"
 HELM = Path(sys.executable).with_name("helm")
 DIGEST = "sha256:" + "0" * 64
 TOLERATIONS = [{"key": "gpu", "operator": "Exists"}]
+ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/videos"}
 SOMEWHERE: Json = {
     "nodeSelector": {"pool": "one"},
     "tolerations": TOLERATIONS,
@@ -35,6 +36,7 @@ MATRIX: dict[str, Json] = {
             "url": "s3://videos/avatars",
             "existingSecret": "keys",
             "env": [{"name": "AWS_REGION", "value": "eu-west-3"}],
+            "serviceAccountAnnotations": ROLE,
         },
         "gateway": {"replicas": 3},
     },

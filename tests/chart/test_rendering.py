@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.chart.charts import DIGEST, MATRIX, NAMESPACE, TOLERATIONS, Json, find, pods, render
+from tests.chart.charts import DIGEST, MATRIX, NAMESPACE, ROLE, TOLERATIONS, Json, find, pods, render
 from tests.cluster.operators import CHART, CRDS
 
 from avatar_core.links import KEY_BYTES_MIN
@@ -123,6 +123,8 @@ def test_pods_are_bounded_and_say_whether_they_ask_the_api_server(objects: list[
             assert "memory" in each["resources"]["limits"], name
             assert "cpu" in each["resources"]["requests"], name
             assert each["securityContext"]["readOnlyRootFilesystem"] is True, name
+        for volume in pod["volumes"]:
+            assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""}), name
 
 
 def test_a_gpu_is_asked_for_only_by_the_engine_that_wants_one() -> None:
@@ -153,6 +155,12 @@ def test_what_is_said_of_all_pods_reaches_every_one(tmp_path: Path) -> None:
     assert cleanup["imagePullSecrets"] == [{"name": "pulling"}]
     assert cleanup["priorityClassName"] == "system-cluster-critical"
     assert cleanup["containers"][0]["imagePullPolicy"] == "Always"
+
+
+def test_a_cloud_knows_those_who_hold_the_store_and_nobody_else() -> None:
+    accounts = [each for each in render(MATRIX["s3"]) if each["kind"] == "ServiceAccount"]
+    known = {each["metadata"]["name"] for each in accounts if each["metadata"].get("annotations") == ROLE}
+    assert known == {f"{OURS}-gateway", f"{OURS}-cleanup", f"{OURS}-sweeper"}
 
 
 def test_more_environment_reaches_every_container() -> None:
