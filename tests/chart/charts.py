@@ -118,9 +118,14 @@ def helm(*arguments: str, values: Json | None = None) -> str:
     return ran.stdout
 
 
+def manifests(values: Json | None = None, release: str = RELEASE, namespace: str = NAMESPACE) -> str:
+    """What Helm makes of the chart: hooks and the test's pod too."""
+    return helm("template", release, str(CHART), "--namespace", namespace, values=values)
+
+
 def render(values: Json | None = None, release: str = RELEASE, namespace: str = NAMESPACE) -> list[Json]:
-    """Every object of a release, hooks and the test's pod too."""
-    text = helm("template", release, str(CHART), "--namespace", namespace, values=values)
+    """Every object of a release."""
+    text = manifests(values, release, namespace)
     return [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.chart.charts import MATRIX, RELEASE, Json, render
+from tests.chart.charts import MATRIX, RELEASE, Json, manifests, render
 from tests.chart.schemas import LOCATION, write_builtin, write_custom
 from tests.cluster import Cluster
 from tests.cluster.operators import CHART, CRDS, ROOT
@@ -59,32 +59,31 @@ def schemas(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def conform(objects: Iterable[Json], schemas: Path) -> Json:
-    """What kubeconform says; every kind must be known."""
+def conform(text: str, schemas: Path) -> Json:
+    """What kubeconform says of documents; every kind must be known."""
     location = f"{schemas}/{LOCATION}"
-    command = [tool(KUBECONFORM), "-strict", "-summary", "-output", "json", "-schema-location", location]
-    text = yaml.dump_all(objects, Dumper=yaml.CSafeDumper)
-    ran = subprocess.run([*command, "-"], input=text, capture_output=True, text=True, check=False)
+    command = [tool(KUBECONFORM), "-strict", "-summary", "-output", "json", "-schema-location", location, "-"]
+    ran = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     told: Json = json.loads(ran.stdout)
     return told
 
 
-def faultless(told: Json, count: int) -> bool:
-    return told["summary"] == {"valid": count, "invalid": 0, "errors": 0, "skipped": 0}
+def faultless(told: Json, fewest: int) -> bool:
+    summary = told["summary"]
+    wrong = [summary[each] for each in ("invalid", "errors", "skipped")]
+    return summary["valid"] >= fewest and wrong == [0, 0, 0]
 
 
 @pytest.mark.parametrize("name", MATRIX)
 def test_every_object_has_the_form_of_its_kind(schemas: Path, name: str) -> None:
-    objects = render(MATRIX[name])
-    told = conform(objects, schemas)
-    assert faultless(told, len(objects)), told
+    told = conform(manifests(MATRIX[name]), schemas)
+    assert faultless(told, 40), told
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=[each.stem for each in EXAMPLES])
 def test_every_example_has_the_form_of_its_kind(schemas: Path, file: Path) -> None:
-    objects = [each for each in yaml.safe_load_all(file.read_text()) if each]
-    told = conform(objects, schemas)
-    assert faultless(told, len(objects)), told
+    told = conform(file.read_text(), schemas)
+    assert faultless(told, 1), told
 
 
 WRONG: dict[str, tuple[str, dict[str, Any]]] = {
@@ -100,7 +99,7 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
 def test_a_mistake_is_found(schemas: Path, kind: str, spec: Json) -> None:
     objects = [*render(MATRIX["by renders"]), yaml.safe_load((ROOT / "examples/hello.yaml").read_text())]
     wrong = next(each for each in objects if each["kind"] == kind)
-    told = conform([{**wrong, "spec": {**wrong["spec"], **spec}}], schemas)
+    told = conform(json.dumps({**wrong, "spec": {**wrong["spec"], **spec}}), schemas)
     assert told["summary"]["invalid"] == 1
     assert next(iter(spec)) in told["resources"][0]["msg"]
 
@@ -109,8 +108,7 @@ def faults(values: Json) -> Iterator[Fault]:
     """What kube-score does not like of a release."""
     command = [tool(KUBE_SCORE), "score", "--output-format", "json", "--kubernetes-version", OLDEST]
     command += ["--enable-optional-test", OPTIONAL, "-"]
-    text = yaml.dump_all(render(values), Dumper=yaml.CSafeDumper)
-    ran = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, input=manifests(values), capture_output=True, text=True, check=False)
     release = values.get("fullnameOverride", RELEASE)
     for scored in json.loads(ran.stdout):
         name = f"NAME{scored['object_meta']['name'].removeprefix(release)}"
