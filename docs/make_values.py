@@ -1,4 +1,5 @@
-"""Writes the table of values in the chart's README, from values.yaml and its `# --` comments.
+"""Writes two tables of the chart's README: of values, from values.yaml and its `# --` comments, and of what
+kube-score finds fault with, from kube-score.yaml.
 
 From the root of the project: .venv/bin/python docs/make_values.py
 """
@@ -14,7 +15,6 @@ import yaml
 
 CHART = Path(__file__).parents[1] / "charts/avatar-operator"
 README = CHART / "README.md"
-BEGIN, END = "<!-- values: `make reasons` writes them -->", "<!-- end of values -->"
 MARK = "# -- "
 
 
@@ -40,12 +40,25 @@ def _above(lines: list[str], number: int) -> str:
     return before.removeprefix(MARK) if before.startswith(MARK) else ""
 
 
+def faults() -> Iterator[tuple[str, str, str]]:
+    """Check, objects and reason of all that kube-score may find."""
+    for each in yaml.safe_load((CHART / "kube-score.yaml").read_text(encoding="utf-8")):
+        yield each["check"], ", ".join(each["objects"]), each["why"]
+
+
 def page(text: str) -> str:
-    """The README with the table of now."""
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    cells = (f"| `{path}` | `{default}` | {told} |" for path, default, told in rows())
-    return "\n".join([f"{head}{BEGIN}", "| Value | Default | |", "|---|---|---|", *cells, f"{END}{tail}"])
+    """The README with the tables of now."""
+    values = [f"| `{path}` | `{default}` | {told} |" for path, default, told in rows()]
+    found = [f"| `{check}` | {on} | {why} |" for check, on, why in faults()]
+    text = _between(text, "values", ["| Value | Default | |", "|---|---|---|", *values])
+    return _between(text, "faults", ["| Check | On | Why it stays so |", "|---|---|---|", *found])
+
+
+def _between(text: str, name: str, lines: list[str]) -> str:
+    begin, end = f"<!-- {name}: `make reasons` writes them -->", f"<!-- end of {name} -->"
+    head, _, rest = text.partition(begin)
+    _, _, tail = rest.partition(end)
+    return "\n".join([f"{head}{begin}", *lines, f"{end}{tail}"])
 
 
 if __name__ == "__main__":

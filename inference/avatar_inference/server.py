@@ -44,6 +44,9 @@ from avatar_protos.v1alpha1 import lip_sync_pb2_grpc as pb_grpc
 
 log = logging.getLogger(__name__)
 SERVICE: str = pb.DESCRIPTOR.services_by_name["LipSyncService"].full_name
+LIVENESS = "liveness"
+"""A name of the health service for whoever restarts the process: SERVING for as long as the engine can step,
+draining or busy or not."""
 CLOSE_SECONDS = 1.0
 """For last messages on their way, when all is done."""
 SPANS_SECONDS = 2.0
@@ -216,9 +219,9 @@ async def _running(settings: ServerSettings, parts: Parts, guards: Guards) -> As
     reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     port = bind(server, settings.host, settings.port, settings.tls)
     metrics_target, stop_metrics = serve_metrics(settings.host, settings.metrics_port, parts.metrics)
-    stepping = asyncio.create_task(parts.worker.run(), name="engine")
+    await _set_health(healthy, health_pb2.HealthCheckResponse.SERVING, LIVENESS)
+    stepping = asyncio.create_task(_stepping(parts.worker, healthy), name="engine")
     await server.start()
-    await _set_health(healthy, health_pb2.HealthCheckResponse.SERVING)
     target = f"{settings.host}:{port}"
     about = {"target": target, "engine": parts.worker.engine.name, "metrics": metrics_target}
     log.info("serving", extra=about)
@@ -237,6 +240,15 @@ async def _running(settings: ServerSettings, parts: Parts, guards: Guards) -> As
         log.info("stopped", extra={"target": target})
 
 
+async def _stepping(worker: EngineWorker, healthy: health.aio.HealthServicer) -> None:
+    """Runs the engine. Should its loop break, nothing is drawn any more: only another process mends that."""
+    try:
+        await worker.run()
+    except Exception:
+        log.exception("the engine's loop broke")
+        await _set_health(healthy, health_pb2.HealthCheckResponse.NOT_SERVING, LIVENESS)
+
+
 def _cores() -> int:
     """Cores this process may use: fewer than the machine's where it is pinned, as in a container."""
     try:
@@ -251,8 +263,8 @@ def _bound_arenas() -> None:
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
-async def _set_health(healthy: health.aio.HealthServicer, state: int) -> None:
-    for name in ("", SERVICE):
+async def _set_health(healthy: health.aio.HealthServicer, state: int, *more: str) -> None:
+    for name in ("", SERVICE, *more):
         await healthy.set(name, state)
 
 

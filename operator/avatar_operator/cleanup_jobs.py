@@ -36,7 +36,8 @@ class CleanupSettings:
             "namespace/uid".
         service_account: may be known to the store's cloud.
         env, env_from, volumes, mounts: how it reaches the store, as Kubernetes writes them.
-        affinity: as Kubernetes writes it; a volume may be on one node only.
+        placement: what a pod's spec says of nodes, priority and Secrets for pulling, as Kubernetes writes it.
+            A volume may be on one node only.
         user: UID and GID, not 0.
         resources: as Kubernetes writes them.
     """
@@ -50,7 +51,7 @@ class CleanupSettings:
     env_from: tuple[Mapping[str, Any], ...] = ()
     volumes: tuple[Mapping[str, Any], ...] = ()
     mounts: tuple[Mapping[str, Any], ...] = ()
-    affinity: Mapping[str, Any] = field(default_factory=dict)
+    placement: Mapping[str, Any] = field(default_factory=dict)
     user: int = 65532
     resources: Mapping[str, Any] = field(
         default_factory=lambda: {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
@@ -106,7 +107,7 @@ def _pod(settings: CleanupSettings) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(settings.user),
-        "affinity": dict(settings.affinity),
+        **settings.placement,
         "containers": [
             {
                 "name": COMPONENT_NAME,

@@ -54,6 +54,7 @@ class PodPart(_Part):
     priority_class: str = ""
     runtime_class: str = ""
     labels: dict[str, str] = {}
+    env: tuple[Json, ...] = ()
 
 
 class PreparationPart(_Part):
@@ -88,12 +89,13 @@ class CleanupPart(_Part):
 
     image: str
     command: tuple[str, ...] = ("python", "-m", "avatar_session.empty_folders")
+    pull_policy: str = "IfNotPresent"
     service_account: str = "default"
     env: tuple[Json, ...] = ()
     env_from: tuple[Json, ...] = ()
     volumes: tuple[Json, ...] = ()
     mounts: tuple[Json, ...] = ()
-    affinity: Json = {}
+    placement: Json = {}
 
 
 class GatewayPart(_Part):

@@ -87,7 +87,8 @@ def _container(work: Work, settings: Settings) -> dict[str, Any]:
         "image": settings.image,
         "imagePullPolicy": settings.pull_policy,
         "command": list(work.command),
-        "env": list(map(dict, work.environment)),
+        # Of two with one name the last counts.
+        "env": [*map(dict, settings.env), *map(dict, work.environment)],
         "resources": {"requests": dict(work.resources.requests), "limits": dict(work.resources.limits)},
         "securityContext": CONTAINER_SECURITY,
         "terminationMessagePolicy": "File",  # a log's end could hold anything

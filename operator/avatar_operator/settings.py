@@ -90,6 +90,7 @@ class Settings:
         audiences, resources: of the pod.
         node_selector, tolerations, priority_class, runtime_class: where and how it is scheduled.
         labels: added to Job and pod; never override the operator's own.
+        env: more environment variables, as Kubernetes writes them; never override the operator's own.
         store_patience: seconds for which a store that does not answer is asked for a result that no pod told
             of, before its session is given up; None: no store can be asked.
         preparation: of avatars.
@@ -114,6 +115,7 @@ class Settings:
     priority_class: str = ""
     runtime_class: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    env: tuple[Mapping[str, object], ...] = ()
     store_patience: float | None = None
     preparation: Preparation = field(default_factory=Preparation)
     fetch: Fetch = Fetch()

@@ -17,6 +17,7 @@ NAMESPACE, RELEASE = "avatars", "avatar-operator"
 HELM = Path(sys.executable).with_name("helm")
 DIGEST = "sha256:" + "0" * 64
 TOLERATIONS = [{"key": "gpu", "operator": "Exists"}]
+ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/videos"}
 SOMEWHERE: Json = {
     "nodeSelector": {"pool": "one"},
     "tolerations": TOLERATIONS,
@@ -35,6 +36,7 @@ MATRIX: dict[str, Json] = {
             "url": "s3://videos/avatars",
             "existingSecret": "keys",
             "env": [{"name": "AWS_REGION", "value": "eu-west-3"}],
+            "serviceAccountAnnotations": ROLE,
         },
         "gateway": {"replicas": 3},
     },
@@ -47,7 +49,29 @@ MATRIX: dict[str, Json] = {
         "links": {"existingSecret": "k2", "keyId": "2", "previous": {"secret": "k1", "keyId": "1"}}
     },
     "viewers": {"gateway": {"viewers": [{"kind": "Group", "name": "people"}]}},
-    "autoscaled": {"inference": {"autoscaling": {"enabled": True}}},
+    "by cpu": {"inference": {"autoscaling": {"by": "cpu"}}},
+    "by renders": {
+        "engine": "musetalk",
+        "monitoring": {"enabled": True, "labels": {"release": "kube-prometheus-stack"}},
+        "inference": {
+            "autoscaling": {"by": "renders", "prometheus": "http://prometheus.monitoring.svc:9090"}
+        },
+    },
+    "closed": {
+        "namespaces": ["team"],
+        "engine": "musetalk",
+        "store": {"type": "url", "url": "s3://videos/avatars"},
+        "sessions": {"fetch": {"refuse": [], "allow": ["10.9.0.0/16"]}},
+        "networkPolicy": {
+            "egress": {
+                "enabled": True,
+                "apiServer": {"ports": [6443], "networks": ["10.0.0.1/32"]},
+                "store": {"ports": [9000], "networks": ["10.0.3.0/24"]},
+                "sessionPods": [{"to": [{"namespaceSelector": {"matchLabels": {"models": "yes"}}}]}],
+                "everyPod": [{"ports": [{"port": 4317}]}],
+            }
+        },
+    },
     "several": {"inference": {"replicas": 2, "maxBatch": 4}, "operator": {"replicas": 3}},
     "all elsewhere": {
         "fullnameOverride": "faces",
@@ -59,6 +83,7 @@ MATRIX: dict[str, Json] = {
         "sessions": {
             **SOMEWHERE,
             "labels": {"team": "a"},
+            "extraEnv": [{"name": "LOG", "value": "1"}],
             "fetch": {"refuse": ["203.0.113.0/24"], "allow": []},
         },
     },
@@ -94,9 +119,14 @@ def helm(*arguments: str, values: Json | None = None) -> str:
     return ran.stdout
 
 
+def manifests(values: Json | None = None, release: str = RELEASE, namespace: str = NAMESPACE) -> str:
+    """What Helm makes of the chart: hooks and the test's pod too."""
+    return helm("template", release, str(CHART), "--namespace", namespace, values=values)
+
+
 def render(values: Json | None = None, release: str = RELEASE, namespace: str = NAMESPACE) -> list[Json]:
-    """Every object of a release, hooks and the test's pod too."""
-    text = helm("template", release, str(CHART), "--namespace", namespace, values=values)
+    """Every object of a release."""
+    text = manifests(values, release, namespace)
     return [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 
 

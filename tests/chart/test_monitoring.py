@@ -6,7 +6,7 @@ import json
 import re
 
 from prometheus_client import generate_latest
-from tests.chart.charts import MATRIX, find, render
+from tests.chart.charts import MATRIX, RELEASE, find, render
 
 from avatar_gateway.metrics import Metrics as GatewayMetrics
 from avatar_inference.metrics import Metrics as InferenceMetrics
@@ -34,7 +34,11 @@ def test_only_metrics_that_there_are_are_asked_for() -> None:
     dashboard = [target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"]]
     groups = find(rendered, "PrometheusRule", "avatar-operator")["spec"]["groups"]
     alarms = [rule["expr"] for group in groups for rule in group["rules"]]
-    asked = {name for each in dashboard + alarms for name in re.findall(r"\bavatar_\w+", each)}
+    (trigger,) = find(render(MATRIX["by renders"]), "ScaledObject", f"{RELEASE}-inference")["spec"][
+        "triggers"
+    ]
+    queries = [*dashboard, *alarms, trigger["metadata"]["query"]]
+    asked = {name for each in queries for name in re.findall(r"\bavatar_\w+", each)}
     assert len(asked) > 8
     assert {name for name in asked if not exposed(name)} == set()
 

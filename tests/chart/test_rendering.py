@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.chart.charts import DIGEST, MATRIX, NAMESPACE, Json, find, pods, render
+from tests.chart.charts import DIGEST, MATRIX, NAMESPACE, ROLE, TOLERATIONS, Json, find, pods, render
 from tests.cluster.operators import CHART, CRDS
 
 from avatar_core.links import KEY_BYTES_MIN
 from avatar_gateway.configuration import Configuration as Gateway
 from avatar_gateway.configuration import read_configuration as read_gateway
+from avatar_inference.server import LIVENESS
+from avatar_operator.cleanup_jobs import build_cleanup
 from avatar_operator.configuration import Configuration as Operator
 from avatar_operator.configuration import read_configuration as read_operator
 
@@ -94,9 +96,9 @@ def test_values_of_an_earlier_version_will_do(tmp_path: Path) -> None:
 
 
 def test_clean_up_is_where_the_volume_is(tmp_path: Path) -> None:
-    assert operator_of({}, tmp_path).cleanup.affinity
-    assert not operator_of(MATRIX["own claim of many"], tmp_path).cleanup.affinity
-    assert not operator_of(MATRIX["s3"], tmp_path).cleanup_settings.affinity
+    assert operator_of({}, tmp_path).cleanup.placement["affinity"]
+    assert not operator_of(MATRIX["own claim of many"], tmp_path).cleanup.placement
+    assert not operator_of(MATRIX["s3"], tmp_path).cleanup_settings.placement
 
 
 @pytest.mark.parametrize("release", [OURS, "mine"])
@@ -141,6 +143,8 @@ def test_pods_are_bounded_and_say_whether_they_ask_the_api_server(objects: list[
             assert "memory" in each["resources"]["limits"], name
             assert "cpu" in each["resources"]["requests"], name
             assert each["securityContext"]["readOnlyRootFilesystem"] is True, name
+        for volume in pod["volumes"]:
+            assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""}), name
 
 
 def test_a_gpu_is_asked_for_only_by_the_engine_that_wants_one() -> None:
@@ -155,10 +159,66 @@ def test_a_gpu_is_asked_for_only_by_the_engine_that_wants_one() -> None:
     assert plain["containers"][0]["image"] == "localhost/avatar-inference:dev"
 
 
+def test_what_is_said_of_all_pods_reaches_every_one(tmp_path: Path) -> None:
+    rendered = render(MATRIX["all elsewhere"])
+    found = dict(pods(rendered))
+    assert len(found) == 7
+    for name, pod in found.items():
+        assert pod["imagePullSecrets"] == [{"name": "pulling"}], name
+        assert pod["priorityClassName"] == "system-cluster-critical", name
+        assert pod["nodeSelector"] == {"pool": "one"}, name
+        assert pod["tolerations"] == TOLERATIONS, name
+    read = operator_of(MATRIX["all elsewhere"], tmp_path)
+    assert read.sessions.priority_class == "system-cluster-critical"
+    assert read.sessions.env == ({"name": "LOG", "value": "1"},)
+    cleanup = build_cleanup("c", [], read.cleanup_settings)["spec"]["template"]["spec"]
+    assert cleanup["imagePullSecrets"] == [{"name": "pulling"}]
+    assert cleanup["priorityClassName"] == "system-cluster-critical"
+    assert cleanup["containers"][0]["imagePullPolicy"] == "Always"
+
+
+def test_a_cloud_knows_those_who_hold_the_store_and_nobody_else() -> None:
+    accounts = [each for each in render(MATRIX["s3"]) if each["kind"] == "ServiceAccount"]
+    known = {each["metadata"]["name"] for each in accounts if each["metadata"].get("annotations") == ROLE}
+    assert known == {f"{OURS}-gateway", f"{OURS}-cleanup", f"{OURS}-sweeper"}
+
+
+def test_more_environment_reaches_every_container() -> None:
+    rendered = render({**MATRIX["all elsewhere"], "engine": "musetalk"})
+    for part in ("", "-gateway", "-inference"):
+        pod = find(rendered, "Deployment", f"faces{part}")["spec"]["template"]["spec"]
+        for each in [*pod["containers"], *pod.get("initContainers", ())]:
+            assert {"name": "LOG", "value": "1"} in each["env"], each["name"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "limit"),
+    [("preview", {"memory": "4Gi"}), ("musetalk", {"memory": "16Gi", "nvidia.com/gpu": 1})],
+)
+def test_an_engine_gets_what_it_needs_unless_told_otherwise(engine: str, limit: Json) -> None:
+    def resources(**said: Json) -> Json:
+        rendered = render({"engine": engine, "inference": {"resources": said}})
+        pod = find(rendered, "Deployment", f"{OURS}-inference")["spec"]["template"]["spec"]
+        return dict(pod["containers"][0]["resources"])
+
+    plain = resources()
+    assert plain["limits"] == limit
+    other = resources(limits={"memory": "32Gi"}, requests={"cpu": 8})
+    assert other["limits"] == {**limit, "memory": "32Gi"}
+    assert other["requests"] == {**plain["requests"], "cpu": 8}
+
+
 def test_a_server_ends_after_its_drain() -> None:
     pod = find(render(), "Deployment", f"{OURS}-inference")["spec"]["template"]["spec"]
     (drain,) = [each for each in pod["containers"][0]["command"] if each.startswith("--drain-seconds=")]
     assert pod["terminationGracePeriodSeconds"] > int(drain.split("=")[1])
+
+
+def test_a_busy_or_draining_server_is_not_restarted() -> None:
+    pod = find(render(), "Deployment", f"{OURS}-inference")["spec"]["template"]["spec"]
+    (server,) = pod["containers"]
+    assert server["livenessProbe"]["grpc"]["service"] == LIVENESS
+    assert "service" not in server["readinessProbe"]["grpc"]
 
 
 def test_another_configuration_restarts_pods() -> None:

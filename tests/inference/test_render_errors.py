@@ -21,7 +21,7 @@ from avatar_inference.admission import Limits
 from avatar_inference.bundle import Bundle
 from avatar_inference.bundle_store import BundleStore
 from avatar_inference.client import Flush, InferenceClient, RenderConfig, RenderEvent, Video, _FirstStatus
-from avatar_inference.server import Running, ServerSettings, serve
+from avatar_inference.server import LIVENESS, Running, ServerSettings, serve
 from avatar_inference.status import from_rpc_error
 from avatar_protos.v1alpha1 import lip_sync_pb2 as pb
 from avatar_protos.v1alpha1 import lip_sync_pb2_grpc as pb_grpc
@@ -298,8 +298,12 @@ async def test_draining_finishes_what_was_accepted_and_refuses_new(tmp_path: Pat
             with pytest.raises(InferenceError, match="draining"):
                 await anext(newcomer.prepare(pieces(babble(0.1, 16000))))  # type: ignore[arg-type]
         async with grpc.aio.insecure_channel(running.target) as channel:
-            health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            stub = health_pb2_grpc.HealthStub(channel)
+            health = await stub.Check(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.NOT_SERVING
+            # Whoever restarted it now would lose what was accepted.
+            alive = await stub.Check(health_pb2.HealthCheckRequest(service=LIVENESS))
+            assert alive.status == health_pb2.HealthCheckResponse.SERVING
         assert not stopping.done()
         go_on.set()
         assert (await accepted).result

@@ -20,7 +20,8 @@ from tests.support.sound import babble, pieces
 from avatar_core.errors import AvatarError, InferenceError, InvalidInputError, Reason
 from avatar_inference.client import InferenceClient, RenderConfig
 from avatar_inference.listening import Tls
-from avatar_inference.server import SERVICE, Running, ServerSettings, serve
+from avatar_inference.server import LIVENESS, SERVICE, Running, ServerSettings, serve
+from avatar_inference.worker import EngineWorker
 
 
 async def test_it_tells_what_it_is(client: InferenceClient) -> None:
@@ -35,9 +36,29 @@ async def test_it_tells_what_it_is(client: InferenceClient) -> None:
 async def test_health_is_told_for_server_and_service(server: Running) -> None:
     async with grpc.aio.insecure_channel(server.target) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        for name in ("", SERVICE):
+        for name in ("", SERVICE, LIVENESS):
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_server_that_can_draw_no_more_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_worker: EngineWorker) -> bool:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(EngineWorker, "step", broken)
+    async with (
+        serve(ServerSettings(port=0, bundle_store=tmp_path)) as running,
+        grpc.aio.insecure_channel(running.target) as channel,
+        asyncio.timeout(10),
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        for name in ("", SERVICE, LIVENESS):
+            asked = health_pb2.HealthCheckRequest(service=name)
+            while (await stub.Check(asked)).status != health_pb2.HealthCheckResponse.NOT_SERVING:
+                await asyncio.sleep(0.01)
+    assert "the engine's loop broke" in caplog.text
 
 
 async def test_reflection_lists_the_service(server: Running) -> None:

@@ -157,6 +157,7 @@ def test_the_administrators_settings_are_all_there_is_to_say() -> None:
         node_selector={"pool": "cpu"},
         tolerations=({"key": "spot", "operator": "Exists"},),
         labels={"team": "video", "app.kubernetes.io/name": "mine"},
+        env=({"name": "LOG", "value": "1"}, {"name": "AVATAR_GATEWAY_URL", "value": "elsewhere"}),
         resources=Resources(requests={"cpu": "1"}, limits={"memory": "1Gi"}, scratch="2Gi"),
     )
     pod = pod_of(job)
@@ -164,6 +165,9 @@ def test_the_administrators_settings_are_all_there_is_to_say() -> None:
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
     assert pod["nodeSelector"] == {"pool": "cpu"}
     assert pod["tolerations"][-1] == {"key": "spot", "operator": "Exists"}
+    environment = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+    assert environment["LOG"] == "1"
+    assert environment["AVATAR_GATEWAY_URL"] == SETTINGS.gateway_url  # of two with one name the last counts
     assert job["metadata"]["labels"]["team"] == "video"
     assert job["metadata"]["labels"]["app.kubernetes.io/name"] == "avatar-session"
 

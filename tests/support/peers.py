@@ -6,6 +6,7 @@ The cache is $AVATAR_TOOLS, else ~/.cache/avatar-operator/tools; each tool has a
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import socket
@@ -19,19 +20,37 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 BUILD_SECONDS = 900
 READY_SECONDS = 90
+GO_MODULES = Path(__file__).parent / "go"
 
 
 @dataclass(frozen=True)
 class GoTool:
-    """A program that `go install` builds."""
+    """A program that `go install` builds; or `go build`, where the folder `go/NAME` beside this file pins it.
+
+    `go install` refuses modules that replace what they need; that folder's go.mod replaces it, too.
+    """
 
     name: str
     package: str
+    version: str
+
+    @property
+    def pinned(self) -> Path:
+        """The folder with a go.mod for it, if there is one."""
+        return GO_MODULES / self.name
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """Files of a Go module."""
+
+    path: str
     version: str
 
 
@@ -46,6 +65,11 @@ class PythonTool:
 
 VERSITYGW = GoTool("versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0")
 GRPCURL = GoTool("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.4")
+KUBECONFORM = GoTool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0")
+KUBE_SCORE = GoTool("kube-score", "github.com/zegl/kube-score/cmd/kube-score", "v1.20.0")
+HELM_UNITTEST = GoTool("helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest", "v1.1.2")
+KEDA = GoModule("github.com/kedacore/keda/v2", "v2.21.0")
+PROMETHEUS_OPERATOR = GoModule("github.com/prometheus-operator/prometheus-operator", "v0.85.0")
 LITELLM = PythonTool("litellm", "litellm[proxy]", "1.106.2")
 
 
@@ -63,6 +87,19 @@ def tool(wanted: GoTool | PythonTool) -> Path:
                 output = getattr(error, "stderr", None) or str(error)
                 _give_up(f"{wanted.name} {wanted.version} can't be built: {output[-500:]}")
     return program
+
+
+def module(wanted: GoModule) -> Path:
+    """The folder of a module's files, read-only. If it can't be had the test is skipped, in CI it fails."""
+    try:
+        # In an empty folder, or it would be looked for among the needs of a go.mod that is there.
+        with tempfile.TemporaryDirectory() as nowhere:
+            command = ["go", "mod", "download", "-json", f"{wanted.path}@{wanted.version}"]
+            told = _run(command, folder=Path(nowhere))
+    except (OSError, subprocess.SubprocessError) as error:
+        output = getattr(error, "stderr", None) or str(error)
+        _give_up(f"{wanted.path} {wanted.version} can't be had: {output[-500:]}")
+    return Path(json.loads(told)["Dir"])
 
 
 @contextmanager
@@ -135,11 +172,8 @@ def _locked(path: Path) -> Iterator[None]:
 def _build(wanted: GoTool | PythonTool, folder: Path) -> None:
     """Builds beside the final place, so that what is there is whole. Environments can't be moved."""
     if isinstance(wanted, GoTool):
-        if shutil.which("go") is None:
-            raise FileNotFoundError("go is not installed")
         with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
-            package = f"{wanted.package}@{wanted.version}"
-            _run(["go", "install", package], env=os.environ | {"GOBIN": unfinished, "CGO_ENABLED": "0"})
+            _build_go(wanted, Path(unfinished))
             folder.mkdir(exist_ok=True)
             (Path(unfinished) / wanted.name).rename(folder / wanted.name)
         return
@@ -152,11 +186,23 @@ def _build(wanted: GoTool | PythonTool, folder: Path) -> None:
         _run([str(python), "-m", "pip", "install", "--quiet", requirement])
 
 
-def _run(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=BUILD_SECONDS, env=env)
+def _build_go(wanted: GoTool, target: Path) -> None:
+    environment = os.environ | {"GOBIN": str(target), "CGO_ENABLED": "0", "GOWORK": "off"}
+    if wanted.pinned.exists():
+        command = ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(target / wanted.name)]
+        _run([*command, wanted.package], env=environment, folder=wanted.pinned)
+    else:
+        _run(["go", "install", f"{wanted.package}@{wanted.version}"], env=environment)
 
 
-def _give_up(reason: str) -> None:
+def _run(command: Sequence[str], env: Mapping[str, str] | None = None, folder: Path | None = None) -> str:
+    ran = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=BUILD_SECONDS, env=env, cwd=folder
+    )
+    return ran.stdout
+
+
+def _give_up(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -110,6 +110,15 @@ tolerations: {{- toYaml . | nindent 2 }}
     - serviceAccountToken: {path: gateway, audience: gateway.avatars.dev, expirationSeconds: 3600}
 {{- end -}}
 
+{{/* Replicas on different nodes, where there are several. */}}
+{{- define "avatar.spread" -}}
+- maxSkew: 1
+  topologyKey: kubernetes.io/hostname
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels: {{- include "avatar.selector" . | nindent 6 }}
+{{- end -}}
+
 {{/* OpenTelemetry's own variables. Values of an earlier version, as --reuse-values keeps them, lack `telemetry`. */}}
 {{- define "avatar.telemetryEnv" -}}
 {{- with .Values.telemetry }}
