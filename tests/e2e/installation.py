@@ -58,6 +58,8 @@ class Installation:
         self.shell.kubectl("delete", "avs,av,avp", "--all", "--all-namespaces", "--timeout=120s")
         self.values = None
         self._helm("uninstall", "--wait")
+        # Pods that have ended hold a volume, too; a chart from before `retire` leaves its clean-up pods.
+        self.shell.kubectl("delete", "jobs", "--all", "-n", NAMESPACE, "--timeout=60s")
         self.shell.kubectl("delete", "pvc,secrets", "--all", "-n", NAMESPACE, "--timeout=60s")
 
     def refuse_to_share(self) -> None:

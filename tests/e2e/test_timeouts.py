@@ -70,7 +70,6 @@ def test_a_renderer_that_hangs_and_a_retry_that_goes_on(
     with server.frozen():
         installed.session(place, "hung-face", prompt="Say hello.", timeoutSeconds=LIMIT)
         assert_ends_in_time(installed, place, "hung-face", "render")
-    assert installed.status(place, "hung-face")["reply"] == REPLY
     peers.scale("chat", 0)
     try:
         installed.change(place, "hung-face", retry=1)
