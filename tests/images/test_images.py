@@ -31,11 +31,13 @@ ENTRIES = {
         "avatar_session.openai_client",
         "avatar_cli.dry_run",
         "avatar_cli.cluster.connection",
+        "avatar_core.otlp",
     ],
     "avatar-inference": [
         "avatar_inference.server",
         "avatar_core.cluster.tokens",
         "avatar_cli.commands.serve",
+        "avatar_core.otlp",
     ],
 }
 # Nothing is compiled when a process begins: on a read-only disk that would be so each time.
@@ -100,6 +102,17 @@ def test_what_sessions_use_in_the_middle_of_their_work_is_there(operator_image: 
         "python", "-c", parts + "openai.AsyncOpenAI(api_key='k').chat.completions.create"
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_spans_are_made_of_what_is_left_of_their_library(image: Unpacked) -> None:
+    asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    program = (
+        f"from avatar_core.tracing import spans_of; spans = spans_of({asked}, 'x');"
+        "span = spans.begin('a', {'b': 1}); span.end('Internal'); print(span.traceparent[:3]); spans.close(1)"
+    )
+    ran = image.run("python", "-c", program)
+    assert ran.stdout.strip() == "00-", ran.stderr
+    assert "ModuleNotFoundError" not in ran.stderr
 
 
 def test_the_bill_of_materials_names_what_is_installed(image: Unpacked) -> None:
