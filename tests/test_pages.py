@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from avatar_core.manifests import read_manifests
+from avatar_core.resources import AvatarSession, settle
 from avatar_core.resources.rules import Place
+from avatar_core.resources.session import SessionSpec
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -38,9 +40,38 @@ def test_manifests_are_taken(page: Path) -> None:
 
 
 def test_pages_with_manifests_were_found() -> None:
-    wanted = ("README.md", "docs/fr/README.md")
+    wanted = ("README.md", "docs/avatars.md", "docs/fr/README.md", "docs/quickstart.md")
     found = [name for name in wanted if "apiVersion: avatars.dev/" in (ROOT / name).read_text()]
     assert found == list(wanted)
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    found, ahead = set[Path](), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        found.add(page)
+        targets = {(page.parent / target).resolve() for target, _ in LINK.findall(page.read_text())}
+        ahead += [target for target in targets - found if target.suffix == ".md"]
+    assert [str(page.relative_to(ROOT)) for page in PAGES if page.resolve() not in found] == []
+
+
+def test_the_french_manifest_of_all_settings_says_what_is_so_anyway() -> None:
+    """Its table names the defaults of the script that people come from."""
+    page = (ROOT / "docs/fr/README.md").read_text()
+    (block,) = [block for block in BLOCK.findall(page) if "maxTokens" in block]
+    (session,) = read_manifests(block)
+    assert isinstance(session, AvatarSession)
+    spec, bare = session.spec, SessionSpec(prompt=session.spec.prompt)
+    assert settle(spec) == settle(bare)
+    assert bare == spec.model_copy(update={"llm": bare.llm, "video": bare.video})
+    rows = dict(re.findall(r"^\|[^|]+\| `spec\.([\w.]+)`.+\| (\d+) \|$", page, re.MULTILINE))
+    assert rows == {
+        "llm.maxTokens": str(settle(bare).max_tokens),
+        "videoTTLSeconds": str(bare.video_ttl_seconds),
+        "video.fps": str(settle(bare).fps),
+        "video.batchSize": str(settle(bare).batch_size),
+        "timeoutSeconds": str(bare.timeout_seconds),
+    }
 
 
 def anchors(text: str) -> set[str]:
