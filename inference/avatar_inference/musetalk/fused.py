@@ -19,7 +19,12 @@ import triton
 import triton.language as tl
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
+
+from avatar_inference.musetalk.attending import FusedTransformer
+from avatar_inference.musetalk.upsampled import FusedUpsample
 
 TILE = 4096
 """Values a program holds: 32 a thread at 4 warps."""
@@ -219,14 +224,26 @@ class FusedNorm(nn.Module):
 
 
 def fuse(module: nn.Module) -> None:
-    """Replaces every residual block and every group norm on pictures within a module, in place.
+    """Replaces residual blocks, transformers, upsampling and norms on pictures within a module, in place.
 
     A norm within attention works on [B, C, n] and stays.
     """
     for name, child in module.named_children():
         if isinstance(child, ResnetBlock2D):
             setattr(module, name, FusedResnet(child))
+        elif isinstance(child, Transformer2DModel):
+            setattr(module, name, FusedTransformer(child, FusedNorm(child.norm)))
+        elif isinstance(child, Upsample2D):
+            setattr(module, name, FusedUpsample(child))
         elif isinstance(child, nn.GroupNorm):
-            setattr(module, name, FusedNorm(child))
+            setattr(module, name, FusedNorm(child, silu=_takes_silu(module, name)))
         elif not isinstance(child, Attention):
             fuse(child)
+
+
+def _takes_silu(module: nn.Module, name: str) -> bool:
+    """Whether SiLU alone follows a norm, before the last convolution; it is taken away."""
+    if name != "conv_norm_out" or not isinstance(module.conv_act, nn.SiLU):
+        return False
+    module.conv_act = nn.Identity()
+    return True
