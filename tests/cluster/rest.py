@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,6 +18,7 @@ Json = dict[str, Any]
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 _TIMEOUT = urllib3.Timeout(connect=5, read=60)
+_CHANGING_SECONDS = 20
 
 
 class RestError(Exception):
@@ -81,9 +83,17 @@ class Rest:
         body: Any = None,
         kind: str = "application/json",
     ) -> Json:
-        with self._answer(method, path, query, body, kind) as response:
-            answer: Json = json.loads(response.data)
-            return answer
+        end = time.monotonic() + _CHANGING_SECONDS
+        while True:
+            try:
+                with self._answer(method, path, query, body, kind) as response:
+                    answer: Json = json.loads(response.data)
+                    return answer
+            except RestError as error:
+                # A definition has just been changed; kubectl tries again, too.
+                if "storage is (re)initializing" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
 
     @contextmanager
     def _answer(
