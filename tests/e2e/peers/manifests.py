@@ -54,7 +54,7 @@ def chat() -> list[Json]:
             IMAGE,
             command,
             CHAT_PORT,
-            env=[{"name": "CHAT_KEY", "valueFrom": key}],
+            env=[{"name": name, "valueFrom": key} for name in ("CHAT_KEY", "LITELLM_MASTER_KEY")],
             mounts={"/etc/chat": mounted},
         ),
     ]
