@@ -27,6 +27,8 @@ def test_nothing_is_left_behind_and_nothing_is_lost(installed: Installation, pla
     shell.helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=120s")
     installed.values = None
     assert shell.get("jobs,pods", "-A", "-l", OURS)["items"] == []
+    # Helm leaves the pod of `helm test` to whoever wants its log.
+    shell.kubectl("delete", "pod", f"{RELEASE}-test", "-n", NAMESPACE, "--ignore-not-found")
     assert eventually(lambda: not shell.get("pods", "-n", NAMESPACE)["items"], seconds=60)
     sessions = shell.get("avs", "-A")["items"]
     assert {each["metadata"]["name"] for each in sessions} >= {"done", "at-work"}
