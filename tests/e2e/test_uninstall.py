@@ -12,7 +12,7 @@ OURS = "app.kubernetes.io/managed-by=avatar-operator"
 LONG = "This takes a while to draw. " * 40
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def place(installed: Installation) -> str:
     return installed.namespace("staying")
 
