@@ -1,6 +1,6 @@
 """What tests of the operator's process ask for: a cluster with its CRDs, and a namespace to work in.
 
-Files whose tests share one operator widen `world` and `kubelet` to themselves.
+Files whose tests share one operator are in `together/`.
 """
 
 from __future__ import annotations

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
-from tests.cluster import RUNNING, Cluster, Kubelet, ended
-from tests.cluster.operators import Replica, World, a_world
+from tests.cluster import RUNNING, Kubelet, ended
+from tests.cluster.operators import Replica, World
 
 pytestmark = pytest.mark.cluster
 NEWS = {"stage": "render", "done": 1, "total": 4, "percent": 25}
-
-
-@pytest.fixture(scope="module")
-def world(own_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with a_world(own_cluster, tmp_path_factory.mktemp("world")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def operator(world: World) -> Iterator[Replica]:
-    replica = world.start()
-    yield replica
-    assert replica.errors == []
-
-
-@pytest.fixture(scope="module")
-def kubelet(world: World) -> Iterator[Kubelet]:
-    with world.cluster.kubelet(world.namespace) as playing:
-        yield playing
 
 
 @pytest.fixture(scope="module")

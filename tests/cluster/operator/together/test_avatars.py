@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,25 +25,6 @@ def words(bundle: str = BUNDLE) -> str:
     finding = {"reason": "SmallFace", "message": "come closer", "firstPicture": 0, "lastPicture": 29}
     facts = {"pictures": 30, "width": 512, "height": 640, "engine": "preview", "findings": [finding]}
     return json.dumps({"avatar": {"bundle": bundle, **facts}})
-
-
-@pytest.fixture(scope="module")
-def world(own_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with a_world(own_cluster, tmp_path_factory.mktemp("world")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def operator(world: World) -> Iterator[Replica]:
-    replica = world.start()
-    yield replica
-    assert replica.errors == []
-
-
-@pytest.fixture(scope="module")
-def kubelet(world: World) -> Iterator[Kubelet]:
-    with world.cluster.kubelet(world.namespace) as playing:
-        yield playing
 
 
 def pod_of(kubelet: Kubelet, name: str, more: str = "") -> str:

@@ -15,22 +15,10 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def world(own_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with a_world(own_cluster, tmp_path_factory.mktemp("world")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def operator(world: World) -> Iterator[Replica]:
     replica = world.start(sessionsInNamespace=2)
     yield replica
     assert replica.errors == []
-
-
-@pytest.fixture(scope="module")
-def kubelet(world: World) -> Iterator[Kubelet]:
-    with world.cluster.kubelet(world.namespace) as playing:
-        yield playing
 
 
 def asked_since(world: World, begin: datetime) -> list[Request]:

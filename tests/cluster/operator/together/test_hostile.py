@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.cluster import RUNNING, Cluster, Kubelet, RestError, ended, eventually
-from tests.cluster.operators import SESSIONS, Replica, World, a_world
+from tests.cluster import RUNNING, Kubelet, RestError, ended, eventually
+from tests.cluster.operators import SESSIONS, Replica, World
 
 pytestmark = pytest.mark.cluster
 RESOLVED = "avatars.dev/resolved-session"
@@ -25,25 +25,6 @@ PROVIDER = {
     },
     "speech": {"type": "openai", "model": LINE, "voice": LINE},
 }
-
-
-@pytest.fixture(scope="module")
-def world(own_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with a_world(own_cluster, tmp_path_factory.mktemp("world")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def operator(world: World) -> Iterator[Replica]:
-    replica = world.start()
-    yield replica
-    assert replica.errors == []
-
-
-@pytest.fixture(scope="module")
-def kubelet(world: World) -> Iterator[Kubelet]:
-    with world.cluster.kubelet(world.namespace) as playing:
-        yield playing
 
 
 def places_of(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
